@@ -1,0 +1,1 @@
+"""Clips and stills: the procedural action benchmark, and the sources other modules read."""
