@@ -1,0 +1,104 @@
+"""Putting a finished run together: costs, report, facts and the sentences a person should see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from patchlens import metrics
+from patchlens.flops import coefficients, vit_cost
+from patchlens.lazy import torch
+from patchlens.specs import Request
+from patchlens.types import Clip, Cost, Encoding, Keep, Scores, Tokens, Trace
+
+if TYPE_CHECKING:
+    from patchlens.encoders.encoder import Encoder
+    from patchlens.keep import Rule
+
+
+def full_and_reduced(model: Encoder, keep: Keep) -> tuple[Cost, Cost]:
+    """Closed-form cost of all tokens, and of the kept ones."""
+    whole = Keep(torch.ones_like(keep.mask), keep.grid)
+    return vit_cost(model.config, model.counts(whole)), vit_cost(model.config, model.counts(keep))
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """All that a run made; `stages` are the plan's (scores, rule) pairs, `label` a class number or None."""
+
+    request: Request
+    model: Encoder
+    clip: Clip
+    tokens: Tokens
+    stages: tuple[tuple[Scores, Rule], ...]
+    keep: Keep
+    encoding: Encoding
+    reference: Encoding
+    label: int | None
+    seconds: dict[str, float]
+
+
+def assemble(run: Finished) -> Trace:
+    """The Trace of a finished run."""
+    model, grid = run.model, run.tokens.grid
+    report = metrics.report(
+        run.reference,
+        run.encoding,
+        tokens=(grid.n, run.keep.count),
+        costs=full_and_reduced(model, run.keep),
+        selector_gmacs=sum(s.gmacs for s, _ in run.stages),
+        classes=model.classes,
+        label=run.label,
+    )
+    domain = _domain(model, run.reference)
+    return Trace(
+        request=run.request,
+        clip=run.clip,
+        grid=grid,
+        frame_index=run.tokens.frame_index,
+        scores=run.stages[0][0],
+        keep=run.keep,
+        encoding=run.encoding,
+        reference=run.reference,
+        report=report,
+        encoder=_facts(model, domain),
+        stages=run.stages,
+        classes=model.classes,
+        timing=run.seconds,
+        notes=(*run.clip.notes, *_notes(run, domain)),
+    )
+
+
+def _facts(model: Encoder, domain: dict[str, Any] | None) -> dict[str, Any]:
+    """Plain data on the encoder; `cost` lets a browser follow a slider: GMACs of a segment are a + b*K + c*K^2."""
+    polynomial = [sum(pair) / 1e9 for pair in zip(*coefficients(model.config), strict=True)]
+    about = {"segments": model.segments, "cost": {"per_segment": polynomial}, "domain": domain}
+    return {**model.loaded.facts, **model.facts, **about}
+
+
+def _domain(model: Encoder, reference: Encoding) -> dict[str, Any] | None:
+    """Whether the clip looks like the bundled model's training, by the distance of its feature."""
+    known = model.loaded.domain
+    if known is None:
+        return None
+    distance = known.distance(reference.pooled)
+    return {"like_training": distance <= known.limit, "distance": distance, "limit": known.limit}
+
+
+def _notes(run: Finished, domain: dict[str, Any] | None) -> list[str]:
+    """What a person should know before believing the figures."""
+    model, name = run.model, run.model.name
+    notes = [s.facts["note"] for s, _ in run.stages if "note" in s.facts]
+    if domain and not domain["like_training"]:
+        notes.append(
+            f"This footage is unlike what {name} was trained on (procedural motions): read its answer as a guess, and "
+            "the token map as a demonstration."
+        )
+    if model.loaded.weights == "random":
+        notes.append(f"{name} runs on random weights: costs and timings are real, its answers mean nothing.")
+    want, have = model.inputs.frames, len(run.clip.frames)
+    if want and have != want:
+        notes.append(f"{name} reads {want} frames; this clip has {have}, sampled evenly to fit.")
+    if run.request.label and model.classes is None:
+        notes.append(f"{name} names no classes, so the label {run.request.label!r} is not used.")
+    return notes

@@ -1,0 +1,103 @@
+"""The bundled space-time model `tiny-video`: trained on procedural motions, and honest about anything else.
+
+Its file carries a card (classes, how it was trained, what was measured) and the mean and spread of its features on held-out
+clips of its own kind, so that footage unlike its training can be told apart.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from patchlens.cache import write_whole
+from patchlens.encoders.catalog import BUNDLED
+from patchlens.encoders.loaded import Inputs, Loaded
+from patchlens.encoders.loading import adopt, initialise
+from patchlens.encoders.vit import ViT, ViTConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Domain:
+    """Where a model's features lie on clips like its training's.
+
+    mean (D,), precision (D, D): of pooled features; limit: the distance that 99 % of such clips stay below.
+    """
+
+    mean: Tensor
+    precision: Tensor
+    limit: float
+
+    @classmethod
+    def fit(cls, features: Tensor) -> Domain:
+        """From pooled features (n, D) of held-out clips: half of them for the shape, half for the limit."""
+        half = len(features) // 2
+        mean, spread = features[:half].mean(0), torch.cov(features[:half].T)
+        ridge = 0.01 * spread.diagonal().mean() * torch.eye(len(mean))
+        domain = cls(mean, torch.linalg.inv(spread + ridge), 0.0)
+        distances = torch.tensor([domain.distance(f) for f in features[half:]])
+        return cls(mean, domain.precision, float(distances.quantile(0.99)))
+
+    def distance(self, feature: Tensor) -> float:
+        """Mahalanobis distance of a pooled feature (D,), per root of D: about 1 on the training's kind of clips."""
+        off = feature.double() - self.mean.double()
+        return float((off @ self.precision.double() @ off / len(off)).clamp(min=0).sqrt())
+
+
+def load(name: str, weights: str | None = None, seed: int = 0) -> Loaded:
+    """The bundled weights, a file of the same kind, or "random".
+
+    Raises ValueError when the file is not one.
+    """
+    if weights == "random":
+        from patchlens.data.motions import CLASSES
+        from patchlens.training.tiny_video import CONFIG, MEAN, STD
+
+        return Loaded(
+            initialise(ViT(CONFIG), seed), _inputs(CONFIG, MEAN, STD), CLASSES, "random", {"seed": seed}
+        )
+    bundled = weights in (None, "bundled")
+    path = BUNDLED / f"{name}.safetensors" if bundled else Path(str(weights))
+    state, card = _read(path)
+    domain = Domain(state.pop("domain.mean"), state.pop("domain.precision"), card["domain_limit"])
+    config = ViTConfig(**{**card["config"], "grid": tuple(card["config"]["grid"])})
+    vit = adopt(config, state, path.name)
+    facts = {k: card[k] for k in ("oracle_block", "trained", "accuracy") if k in card}
+    inputs = _inputs(config, tuple(card["mean"]), tuple(card["std"]))
+    tag = "bundled" if bundled else path.name
+    return Loaded(vit, inputs, tuple(card["classes"]), tag, {**facts, "licence": "Apache-2.0"}, domain=domain)
+
+
+def _inputs(config: ViTConfig, mean: tuple[float, ...], std: tuple[float, ...]) -> Inputs:
+    t, h, w = config.grid
+    size = (h * config.patch, w * config.patch)
+    return Inputs(size, t * config.tubelet, config.tubelet, config.patch, mean, std, "squash")
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    try:
+        with safe_open(str(path), "pt") as file:
+            card = json.loads(file.metadata()["card"])
+            return {k: file.get_tensor(k) for k in file.keys()}, card  # noqa: SIM118 - not a dict
+    except FileNotFoundError:
+        raise ValueError(
+            f"There is no file {path.name}; train it with `patchlens train tiny-video`."
+        ) from None
+    except Exception as error:
+        raise ValueError(
+            f"{path.name} is no reference model of PatchLens ({error}); give a file that its training wrote."
+        ) from error
+
+
+def write(path: Path, vit: ViT, domain: Domain, card: dict[str, Any]) -> None:
+    """Write weights, feature statistics and card as one safetensors file, whole or not at all."""
+    tensors = {k: v.detach().cpu().float().contiguous() for k, v in vit.state_dict().items()}
+    tensors |= {"domain.mean": domain.mean.float(), "domain.precision": domain.precision.float().contiguous()}
+    text = json.dumps({**card, "domain_limit": domain.limit}, sort_keys=True)
+    write_whole(path, save(tensors, {"card": text}))

@@ -1,0 +1,1 @@
+"""Mergers: they shorten the sequence inside the blocks, where selectors choose before the first one."""

@@ -1,0 +1,163 @@
+"""How much every block of the picture moved since the previous sampled frame, from the codec or from optical flow.
+
+Codec vectors are free but crude: they are what the encoder found cheap, between a picture and its references. Pictures are
+taken in order of presentation. A P-picture's vectors reach back to the I- or P-picture before it, so each of the pictures in
+between gets an equal share; B-pictures (whose references lie at unknown distances) are used only where an I-picture, which
+has no vectors, closes their group: there past and future vectors are divided by the distance to that side's I or P.
+An I-picture without such help repeats the motion of the picture before it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+
+from patchlens.upright import Turn
+
+CODECS = frozenset(
+    "h264 mpeg4 mpeg1video mpeg2video h263 h263p h263i flv msmpeg4 msmpeg4v1 msmpeg4v2 wmv1 wmv2 svq3 snow".split()
+)
+BLOCK = 16  # source pixels
+_FLOW_SIDE = 224
+_B, _BI = 3, 7  # FFmpeg's picture types of bidirectional pictures
+
+
+def grid_of(size_hw: tuple[int, int]) -> tuple[int, int]:
+    """Blocks down and across a picture of (H, W) pixels; the last ones may be cut."""
+    return math.ceil(size_hw[0] / BLOCK), math.ceil(size_hw[1] / BLOCK)
+
+
+@dataclass
+class _Picture:
+    """Vector sums of one picture over blocks: |vector| x area share, and area share, for the past and the future."""
+
+    bidirectional: bool
+    sampled: bool
+    past: np.ndarray
+    future: np.ndarray
+    area: np.ndarray
+
+
+@dataclass
+class VectorSum:
+    """Adds |vector| up from one sampled picture to the next. Feed every picture with `add`, then take `maps`."""
+
+    size_hw: tuple[int, int]
+    _pictures: int = 0
+    _moving: int = 0
+    _group: list[_Picture] = field(default_factory=list)
+    _speed: np.ndarray | None = None
+    _sum: np.ndarray | None = None
+    _out: list[np.ndarray] = field(default_factory=list)
+
+    @property
+    def useful(self) -> bool:
+        """Whether at least half of the pictures came with vectors (an intra-only stream has none)."""
+        return self._moving > 0 and 2 * self._moving >= self._pictures
+
+    def add(self, picture: Any, sampled: bool) -> None:
+        """Take the next picture in order of presentation (stored orientation, decoded with +export_mvs)."""
+        this = self._read(picture, sampled)
+        self._group.append(this)
+        if not this.bidirectional:
+            self._close()
+
+    def maps(self, turn: Turn) -> np.ndarray:
+        """Float32 (T, a, b) over the upright picture, pixels since the previous sampled picture; the first copies the second."""
+        self._close()
+        raw = np.stack(self._out) if self._out else np.zeros((0, *grid_of(self.size_hw)))
+        rows, cols = (_overlap(size) for size in self.size_hw)
+        maps = np.stack([turn.apply(rows @ one @ cols.T) for one in raw]) if len(raw) else raw
+        return copy_first(maps.astype(np.float32))
+
+    def _read(self, picture: Any, sampled: bool) -> _Picture:
+        grid = grid_of(self.size_hw)
+        self._pictures += 1
+        past, future, area = (np.zeros(grid) for _ in range(3))
+        bidirectional = int(picture.pict_type) in (_B, _BI)
+        side = picture.side_data.get("MOTION_VECTORS")
+        if side is not None and (picture.height, picture.width) == self.size_hw:
+            vectors = side.to_ndarray()
+            self._moving += len(vectors) > 0
+            back = vectors["source"] < 0
+            if back.all():
+                past, area = _blocks(vectors, grid)
+            else:
+                past, seen = _blocks(vectors[back], grid)
+                future, seen_too = _blocks(vectors[~back], grid)
+                area = seen + seen_too
+        return _Picture(bidirectional, sampled, past, future, area)
+
+    def _close(self) -> None:
+        """Settle the pictures since the last I or P, now that the next one is known (or the video is over)."""
+        group, self._group = self._group, []
+        if not group:
+            return
+        last, length = group[-1], len(group)
+        before = self._speed if self._speed is not None else np.zeros(grid_of(self.size_hw))
+        for place, one in enumerate(group, 1):
+            if not last.bidirectional and last.area.any():
+                speed = last.past / length
+            elif one.bidirectional:
+                speed = (one.past / place + one.future / max(1, length - place)) / np.maximum(1.0, one.area)
+            else:
+                speed = before
+            before = self._speed = speed
+            self._sum = speed if self._sum is None else self._sum + speed
+            if one.sampled:
+                self._out.append(self._sum)
+                self._sum = None
+
+
+def _blocks(vectors: np.ndarray, grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Sum |vector| x area and area over blocks; area is a share of one block, so an intra block counts as still."""
+    x, y = vectors["motion_x"].astype(np.float32), vectors["motion_y"].astype(np.float32)
+    length = np.sqrt(x * x + y * y) / np.maximum(vectors["motion_scale"], 1)
+    area = vectors["w"].astype(np.float32) * vectors["h"] / BLOCK**2
+    row = (vectors["dst_y"] // BLOCK).clip(0, grid[0] - 1)
+    col = (vectors["dst_x"] // BLOCK).clip(0, grid[1] - 1)
+    index, total = row.astype(np.int64) * grid[1] + col, grid[0] * grid[1]
+    return (
+        np.bincount(index, length * area, total).reshape(grid),
+        np.bincount(index, area, total).reshape(grid),
+    )
+
+
+def _overlap(size: int) -> np.ndarray:
+    """Matrix (n, n) that spreads n blocks of 16 px, the last one cut at `size`, over n equal cells of the picture."""
+    count = math.ceil(size / BLOCK)
+    cell = size / count
+    start, block = np.arange(count)[:, None] * cell, np.arange(count)[None] * BLOCK
+    shared = np.minimum(start + cell, block + BLOCK) - np.maximum(start, block)
+    return np.maximum(shared, 0) / cell
+
+
+def copy_first(maps: np.ndarray) -> np.ndarray:
+    """The first sampled picture has no past: it copies the second (and is still when it is alone)."""
+    if len(maps):
+        maps[0] = maps[1] if len(maps) > 1 else 0
+    return maps
+
+
+def flow_maps(display: list[np.ndarray], source_hw: tuple[int, int]) -> np.ndarray:
+    """|DIS optical flow| between consecutive sampled pictures, float32 (T, a, b) in source pixels.
+
+    `display`: upright uint8 (h, w, 3) pictures; flow is computed on grey copies of at most 224 px a side.
+    """
+    grid = grid_of(source_hw)
+    maps = np.zeros((len(display), *grid), np.float32)
+    height, width = display[0].shape[:2]
+    shrink = min(1.0, _FLOW_SIDE / max(height, width))
+    small = max(16, round(width * shrink)), max(16, round(height * shrink))
+    engine = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    unit = np.array([source_hw[1] / small[0], source_hw[0] / small[1]], np.float32)
+    grey = [cv2.cvtColor(cv2.resize(x, small, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY) for x in display]
+    for place in range(1, len(grey)):
+        flow = engine.calc(grey[place - 1], grey[place], None) * unit
+        length = np.nan_to_num(np.hypot(flow[..., 0], flow[..., 1]))
+        maps[place] = cv2.resize(length, grid[::-1], interpolation=cv2.INTER_AREA)
+    return copy_first(maps)

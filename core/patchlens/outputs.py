@@ -1,0 +1,115 @@
+"""Writing a Trace to files: everything is made first and written last, so that nothing is left half-written."""
+
+from __future__ import annotations
+
+import io
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from patchlens.cache import write_whole
+from patchlens.types import Trace
+
+
+def check_targets(outputs: dict[str, Any]) -> None:
+    """Raises ValueError before any work when an output cannot be written where it should go."""
+    for kind, target in outputs.items():
+        if target in (None, "-"):
+            continue
+        parent = Path(target).absolute().parent
+        if not parent.is_dir():
+            raise ValueError(
+                f"--{kind} {target}: the folder {parent} is not there; make it or choose another."
+            )
+        if Path(target).is_dir():
+            raise ValueError(f"--{kind} {target} is a folder; give a file name in it.")
+
+
+def save(trace: Trace, outputs: dict[str, Any]) -> None:
+    """Write the asked-for files (json, npz, html, mp4, png); json "-" prints."""
+    made = {kind: _MAKERS[kind](trace) for kind, target in outputs.items() if target is not None}
+    for kind, data in made.items():
+        if outputs[kind] == "-":
+            sys.stdout.write(data.decode() + "\n")
+        else:
+            write_whole(Path(outputs[kind]), data)
+
+
+def npz_bytes(trace: Trace) -> bytes:
+    """mask bool, scores float32 and (where there is one) run_length int64, each (t, h, w)."""
+    volume = trace.grid.volume
+    arrays = {"mask": volume(trace.keep.mask), "scores": volume(trace.scores.values)}
+    if trace.keep.run_length is not None:
+        arrays["run_length"] = volume(trace.keep.run_length)
+    data = io.BytesIO()
+    np.savez(data, **{k: v.numpy() for k, v in arrays.items()})
+    return data.getvalue()
+
+
+def _json(trace: Trace) -> bytes:
+    from patchlens.views.report import dumps
+
+    return dumps(trace).encode()
+
+
+def _html(trace: Trace) -> bytes:
+    from patchlens.views.report import html_report
+
+    return html_report(trace).encode()
+
+
+def _through_file(write: Any, suffix: str) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"out{suffix}"
+        write(path)
+        return path.read_bytes()
+
+
+def _mp4(trace: Trace) -> bytes:
+    from patchlens.views.overlay import save_mp4
+
+    return _through_file(lambda path: save_mp4(trace, path), ".mp4")
+
+
+def _png(trace: Trace) -> bytes:
+    from patchlens.views.overlay import save_png
+
+    return _through_file(lambda path: save_png(trace, path), ".png")
+
+
+_MAKERS = {"json": _json, "npz": npz_bytes, "html": _html, "mp4": _mp4, "png": _png}
+
+
+def summary(trace: Trace) -> str:
+    """A few lines for a terminal."""
+    r, e, g = trace.report, trace.encoder, trace.grid
+    where = f"{e['name']} ({e['weights']}, {e['device']}, {e['dtype']})"
+    kept = f"{r.tokens_kept} of {r.tokens_total} tokens ({100 * r.keep_ratio:.1f} %)"
+    costs = f"{r.full.total:.3f} full, {r.reduced.total:.3f} reduced, {r.selector_gmacs:.4f} for the selector"
+    plain = f"{r.full.linear:.3f} and {r.reduced.linear:.3f} without attention products"
+    return "\n".join(
+        [
+            f"{trace.clip.source.name}: {g.t}x{g.h}x{g.w} tokens, {where}",
+            f"{trace.request.plan}: keeps {kept}",
+            f"GMACs: {costs}: {100 * r.saved:.1f} % saved ({plain})",
+            *_fidelity(trace),
+            *(f"note: {n}" for n in trace.notes),
+        ]
+    )
+
+
+def _fidelity(trace: Trace) -> list[str]:
+    from patchlens.metrics import top
+
+    r = trace.report
+    line = f"fidelity: cosine {r.cosine:.4f}"
+    if trace.encoding.logits is None or not trace.classes:
+        return [line]
+    best = top(trace.encoding.logits, trace.classes, 3)
+    return [
+        f"{line}, same answer: {'yes' if r.top1_same else 'no'}, KL {r.kl:.4f} nats",
+        "answer: " + ", ".join(f"{p['label']} {100 * p['probability']:.0f} %" for p in best),
+    ]

@@ -1,0 +1,265 @@
+"""The one way through: video -> Clip -> Tokens -> Scores -> Keep -> Encoding -> Report, each arrow one call.
+
+Decoding, scores and the full run are cached; what a slider moves is not. `run_steps` is a generator, so that a caller
+can show progress and stop between stages; within a stage `cancel` is asked between blocks and frames.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from patchlens.assembly import Finished, assemble
+from patchlens.cache import Cache, cache_key, default_folder
+from patchlens.keep import keep_of
+from patchlens.registry import Selector, knob_values, misfit
+from patchlens.specs import ClipSpec, EncoderSpec, Plan, Request, parse_plan
+from patchlens.types import Clip, Encoding, Scores, Tokens, Trace
+
+if TYPE_CHECKING:
+    from patchlens.encoders.encoder import Encoder
+
+Steps = Generator[tuple[str, float], None, Trace]
+_ENCODERS: dict[tuple[Any, ...], Encoder] = {}
+_SHARED: list[Cache] = []
+
+
+class Cancelled(Exception):
+    """The caller asked to stop."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunContext:
+    """What a selector may ask for beside the tokens."""
+
+    encoder: Any
+    clip: Clip
+    label: str | int | None
+    seed: int
+
+
+def shared_cache() -> Cache:
+    """The process-wide cache, in memory and in `PATCHLENS_CACHE`."""
+    if not _SHARED:
+        _SHARED.append(Cache(default_folder()))
+    return _SHARED[0]
+
+
+def load_encoder(
+    name: str = "tiny-video",
+    weights: str | None = None,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    dtype: str = "auto",
+) -> Encoder:
+    """An encoder by name (see `patchlens list`); `weights` is a tag, a file or folder, or "random" (drawn from `seed`).
+
+    The last few are kept loaded. Raises KeyError for an unknown name, ValueError for weights that cannot be had.
+    """
+    from patchlens.encoders.catalog import load_loaded
+    from patchlens.encoders.encoder import Encoder
+
+    key = (name, weights, seed if weights == "random" else 0, device, dtype)
+    if key not in _ENCODERS:
+        made = Encoder(name, load_loaded(name, weights, seed), device, dtype)
+        while len(_ENCODERS) > 3:
+            _ENCODERS.pop(next(iter(_ENCODERS)))
+        _ENCODERS[key] = made
+    return _ENCODERS[key]
+
+
+def run(video: str | Path | Clip, **options: Any) -> Trace:
+    """Run one clip through a plan and the full encoder, and compare; the options are those of `run_steps`.
+
+    trace = patchlens.run("clip.mp4", encoder="tiny-video", selector=patchlens.RLT(tau=0.1))
+    trace.keep.mask, trace.report.keep_ratio, trace.report.saved
+    """
+    progress = options.get("progress")
+    steps = run_steps(video, **options)
+    while True:
+        try:
+            stage, share = next(steps)
+        except StopIteration as done:
+            return done.value
+        if progress:
+            progress(stage, share)
+
+
+def run_steps(
+    video: str | Path | Clip,
+    *,
+    encoder: str | Encoder = "tiny-video",
+    weights: str | None = None,
+    selector: str | Selector | Plan = "rlt",
+    label: str | None = None,
+    frames: int = 16,
+    fps: float | None = None,
+    span: tuple[float, float] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    dtype: str = "auto",
+    cache: Cache | None | bool = True,
+    progress: Callable[[str, float], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+    **reading: Any,
+) -> Steps:
+    """Yields (stage, share done) and returns the Trace.
+
+    video     a file, or a Clip
+    encoder   a name, or a loaded Encoder; weights, device and dtype are for a name
+    selector  the plan: grammar, selector object or Plan
+    label     the clip's class, for the oracle and the report; one of the encoder's classes
+    frames    frames to sample over `span` (start, end in seconds), or `fps` of them per second
+    cache     True: the shared cache; None or False: no cache; or a Cache
+    reading   options of `video.read`: proxy, isolate, limits, name
+    Raises ValueError or KeyError with one sentence; Cancelled when `cancel()` turns true.
+    """
+    clock = Clock(cancel)
+    store = shared_cache() if cache is True else cache or Cache(None)
+    yield "load", 0.0
+    with clock.stage("load"):
+        plan = parse_plan(selector)
+        named = isinstance(encoder, str)
+        model = load_encoder(encoder, weights, seed=seed, device=device, dtype=dtype) if named else encoder
+        for part in plan.selectors:
+            if problem := misfit(part, model.offers, model.name):
+                raise ValueError(problem)
+    yield "decode", 0.0
+    with clock.stage("decode"):
+        want = model.inputs.frames or frames
+        motion = any("motion" in getattr(s, "clip_needs", ()) for s in plan.selectors)
+        ways = dict(
+            frames=want, fps=fps, span=span, motion=motion, progress=progress, cancel=cancel, **reading
+        )
+        clip = video if isinstance(video, Clip) else _decode(video, model, store, ways)
+        clip = model.fit(clip)
+        tokens = model.tokens(clip)
+    clip_spec = ClipSpec(clip.source.sha256, None if fps else want, fps, span)
+    request = Request(clip_spec, _encoder_spec(model, seed), str(plan), None, label, seed)
+    context = RunContext(model, clip, _checked_label(model, label), seed)
+    yield "score", 0.0
+    with clock.stage("score"):
+        scores = [_score(s, tokens, context, request, store) for s in plan.selectors]
+        stages = tuple((x, s.rule()) for x, s in zip(scores, plan.selectors, strict=True))
+        keep = keep_of(list(stages), tokens.grid, seed, model.segments == "frame")
+    yield "encode", 0.0
+    with clock.stage("encode_full"):
+        reference = _encode_full(model, tokens, store, clock.check)
+    yield "encode", 0.5
+    with clock.stage("encode_reduced"):
+        encoding = model.encode(tokens, keep, clock.check)
+    yield "report", 1.0
+    made = (model, clip, tokens, stages, keep, encoding, reference)
+    return assemble(Finished(request, *made, context.label, clock.seconds))
+
+
+class Clock:
+    """Seconds per stage, and the question whether to stop."""
+
+    def __init__(self, cancel: Callable[[], bool] | None) -> None:
+        self.cancel, self.seconds = cancel, {}
+
+    def check(self) -> None:
+        """Raises Cancelled when the caller asked to stop."""
+        if self.cancel and self.cancel():
+            raise Cancelled("The run was cancelled.")
+
+    @contextmanager
+    def stage(self, name: str) -> Generator[None, None, None]:
+        """Time one stage."""
+        self.check()
+        begun = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - begun
+
+
+def _encoder_spec(model: Encoder, seed: int) -> EncoderSpec:
+    facts = model.facts
+    return EncoderSpec(model.name, facts["weights"], facts["device"], facts["dtype"], seed)
+
+
+def _checked_label(model: Encoder, label: str | None) -> int | None:
+    """The class number of a label; a label for an encoder without classes is no error, only unused."""
+    if label in (None, "") or model.classes is None:
+        return None
+    from patchlens.selectors.oracle import class_number
+
+    return class_number(model.classes, label)
+
+
+def _decode(path: str | Path, model: Encoder, store: Cache, ways: dict[str, Any]) -> Clip:
+    from patchlens.video import read
+
+    ways = {**ways, "size": model.inputs.size_hw, "fit": model.inputs.fit}
+    share = ways.pop("progress")
+    watched = (lambda x: share("decode", x)) if share else None
+    path = Path(path)
+    try:
+        found = path.stat()
+        stamp = (str(path.resolve()), found.st_mtime_ns, found.st_size)
+    except (OSError, ValueError):
+        return read(path, progress=watched, **ways)  # it says what is wrong
+    plain = {k: v for k, v in ways.items() if k != "cancel"}
+    key = cache_key(what="clip", stamp=stamp, **plain)
+    return store.remember(key, lambda: read(path, progress=watched, **ways), _clip_bytes)
+
+
+def _clip_bytes(clip: Clip) -> int:
+    return clip.frames.numel() + clip.display.numel() + len(clip.proxy or b"")
+
+
+def _clip_key(request: Request, context: RunContext) -> dict[str, Any]:
+    clip, inputs = context.clip, context.encoder.inputs
+    cut = (inputs.frames, inputs.tubelet, inputs.patch)
+    return {
+        "clip": request.clip,
+        "rect": clip.rect,
+        "frames": len(clip.frames),
+        "size": inputs.size_hw,
+        "cut": cut,
+    }
+
+
+def _encoder_key(model: Encoder) -> dict[str, Any]:
+    return {**model.facts, **{k: str(v) for k, v in model.loaded.facts.items()}}
+
+
+def _score(s: Selector, tokens: Tokens, context: RunContext, request: Request, store: Cache) -> Scores:
+    """A selector's scores, cached under what they depend on and nothing more."""
+    key = {"selector": s.name, **knob_values(s, "score"), **_clip_key(request, context)}
+    if s.requires:
+        key |= {"encoder": _encoder_key(context.encoder), "label": context.label}
+    key |= {"seed": context.seed} if getattr(s, "seeded", False) else {}
+
+    def make() -> dict[str, Any]:
+        made = s.score(tokens, context)
+        values = {"values": made.values} | ({"fine": made.fine} if made.fine is not None else {})
+        return {**values, "unit": made.unit, "gmacs": made.gmacs, "facts": made.facts}
+
+    stored = store.arrays(cache_key(**key), make) if type(s).__module__.startswith("patchlens.") else make()
+    return Scores(stored["values"], stored["unit"], stored.get("fine"), stored["gmacs"], stored["facts"])
+
+
+def _encode_full(model: Encoder, tokens: Tokens, store: Cache, check: Callable[[], None]) -> Encoding:
+    key = cache_key(what="full", encoder=_encoder_key(model), grid=tokens.grid, pixels=_digest(tokens))
+
+    def make() -> dict[str, Any]:
+        e = model.encode(tokens, None, check)
+        made = {"tokens": e.tokens, "pooled": e.pooled, "frames": e.frames, "logits": e.logits}
+        return {k: v for k, v in made.items() if v is not None}
+
+    return Encoding(**store.arrays(key, make))
+
+
+def _digest(tokens: Tokens) -> str:
+    from hashlib import sha256
+
+    return sha256(tokens.patches.contiguous().numpy()).hexdigest()
+
+
+__all__ = ["Cancelled", "RunContext", "load_encoder", "run", "run_steps", "shared_cache"]

@@ -1,0 +1,284 @@
+"""The types that join everything: Grid, Clip (in `clip.py`), Tokens, Scores, Keep, Encoding, Report, Trace.
+
+All are frozen and check their invariants where they are made; none knows how it is computed or drawn. There is no
+batch axis. Token order is n = (t*h + y)*w + x everywhere, and only `Grid` maps between n, (t, y, x) and pixels.
+Letters: T frames, t tubelets, N = t*h*w tokens, K kept, D width, C classes, p patch side in pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from patchlens.clip import Clip, MotionMap, Source, require
+from patchlens.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from patchlens.keep import Rule
+    from patchlens.specs import Request
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How a clip is cut into tokens: t x h x w cells of `tubelet` frames by `patch` x `patch` pixels."""
+
+    t: int
+    h: int
+    w: int
+    tubelet: int
+    patch: int
+
+    def __post_init__(self) -> None:
+        for name in ("t", "h", "w", "tubelet", "patch"):
+            require(getattr(self, name) >= 1, f"Grid.{name} is {getattr(self, name)}; it must be at least 1.")
+
+    @property
+    def n(self) -> int:
+        """Number of tokens N = t*h*w."""
+        return self.t * self.h * self.w
+
+    @property
+    def per_frame(self) -> int:
+        """Tokens in one tubelet (or one frame): h*w."""
+        return self.h * self.w
+
+    @property
+    def frames(self) -> int:
+        """Frames covered: t*tubelet."""
+        return self.t * self.tubelet
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width in pixels of the frames that the grid covers."""
+        return self.h * self.patch, self.w * self.patch
+
+    def index(self, t: int, y: int, x: int) -> int:
+        """Token number of cell (t, y, x)."""
+        return (t * self.h + y) * self.w + x
+
+    def cell(self, n: int) -> tuple[int, int, int]:
+        """Cell (t, y, x) of token n."""
+        return n // self.per_frame, n // self.w % self.h, n % self.w
+
+    def box(self, n: int) -> tuple[int, int, int, int]:
+        """Pixels (x0, y0, x1, y1), end exclusive, that token n covers in the encoder's frame."""
+        _, y, x = self.cell(n)
+        return x * self.patch, y * self.patch, (x + 1) * self.patch, (y + 1) * self.patch
+
+    def volume(self, values: Tensor) -> Tensor:
+        """View per-token values (N, ...) as (t, h, w, ...)."""
+        return values.reshape(self.t, self.h, self.w, *values.shape[1:])
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """A clip cut into patches, before any embedding, so that what a selector drops is never embedded.
+
+    patches      uint8 (N, C, tubelet, p, p)
+    grid         Grid
+    frame_index  int64 (t*tubelet,): the clip frame each token frame was taken from (repeats where the clip was short)
+    embedder     (patches (K, ...), index (K,)) -> (K, D), normalised, position added
+    """
+
+    patches: Tensor
+    grid: Grid
+    frame_index: Tensor
+    embedder: Callable[[Tensor, Tensor], Tensor] = field(repr=False)
+    _embedded: dict[str, Tensor] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        grid = self.grid
+        require(
+            self.patches.shape[0] == grid.n
+            and self.patches.shape[2:] == (grid.tubelet, grid.patch, grid.patch),
+            f"Tokens.patches has shape {tuple(self.patches.shape)}; the grid asks for "
+            f"({grid.n}, C, {grid.tubelet}, {grid.patch}, {grid.patch}).",
+        )
+
+    @property
+    def frames(self) -> Tensor:
+        """The frames as cut, uint8 (t*tubelet, H, W, C)."""
+        g = self.grid
+        x = self.patches.reshape(g.t, g.h, g.w, -1, g.tubelet, g.patch, g.patch)
+        return x.permute(0, 4, 1, 5, 2, 6, 3).reshape(g.frames, *g.size_hw, -1)
+
+    def embed(self, keep: Keep | None = None) -> Tensor:
+        """Embeddings (K, D) of the kept tokens (all N without `keep`), position added; all N are cached."""
+        if keep is not None:
+            index = keep.index
+            return self.embedder(self.patches[index], index)
+        if "all" not in self._embedded:
+            self._embedded["all"] = self.embedder(self.patches, torch.arange(self.grid.n))
+        return self._embedded["all"]
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What a selector thinks each token is worth: higher is kept first.
+
+    values  float32 (N,) on the CPU, no NaN; +inf ranks first
+    unit    what a value means, in words
+    fine    float32 (N,) or None: breaks ties between equal values (the oracle's map before its ReLU)
+    gmacs   what computing them cost, in 1e9 multiply-accumulates (0 where pixels were only copied)
+    facts   plain data worth showing (block, label, where motion came from, ...)
+    """
+
+    values: Tensor
+    unit: str
+    fine: Tensor | None = None
+    gmacs: float = 0.0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, x in (("values", self.values), ("fine", self.fine)):
+            if x is None:
+                continue
+            require(
+                x.ndim == 1 and x.dtype == torch.float32,
+                f"Scores.{name} must be float32 (N,), not {x.dtype}.",
+            )
+            require(not bool(x.isnan().any()), f"Scores.{name} holds NaN; a score must be a number.")
+
+
+@dataclass(frozen=True, eq=False)
+class Keep:
+    """A selector's decision: which tokens stay.
+
+    mask        bool (N,), True = stays; at least one stays
+    run_length  int64 (N,) or None: tubelets a kept token stands for; 0 exactly where dropped, summing to t per place
+    anchor      int64 (t,) or None: the I-frame each frame leans on
+    """
+
+    mask: Tensor
+    grid: Grid
+    run_length: Tensor | None = None
+    anchor: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        require(
+            self.mask.dtype == torch.bool and self.mask.shape == (self.grid.n,),
+            f"Keep.mask is {self.mask.dtype} {tuple(self.mask.shape)}; it must be bool ({self.grid.n},).",
+        )
+        require(bool(self.mask.any()), "A Keep must keep at least one token.")
+        if self.run_length is not None:
+            whole = self.grid.volume(self.run_length).sum(0)
+            require(
+                bool(((self.run_length > 0) == self.mask).all()),
+                "run_length must be 0 exactly where dropped.",
+            )
+            require(bool((whole == self.grid.t).all()), "run lengths must sum to t at every place.")
+
+    @property
+    def count(self) -> int:
+        """K, the number of tokens that stay."""
+        return int(self.mask.sum())
+
+    @property
+    def ratio(self) -> float:
+        """Keep ratio K/N."""
+        return self.count / self.grid.n
+
+    @property
+    def index(self) -> Tensor:
+        """Token numbers that stay, int64 (K,), rising."""
+        return self.mask.nonzero().squeeze(1)
+
+    @property
+    def per_frame(self) -> list[int]:
+        """Tokens kept in each tubelet."""
+        return self.mask.reshape(self.grid.t, -1).sum(1).tolist()
+
+
+@dataclass(frozen=True, eq=False)
+class Encoding:
+    """What the encoder made of the kept tokens, float32 on the CPU.
+
+    tokens (K, D) last-block outputs of the kept patches; pooled (D,); frames (t, D) or None for space-time encoders;
+    logits (C,) or None; groups int64 (N,) or None: the surviving token each original went into when tokens were merged.
+    """
+
+    tokens: Tensor
+    pooled: Tensor
+    frames: Tensor | None = None
+    logits: Tensor | None = None
+    groups: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Multiply-accumulates of one run, in 1e9: `linear` counts matrix layers, `attention` the QK^T and AV products."""
+
+    linear: float = 0.0
+    attention: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """Linear and attention products together."""
+        return self.linear + self.attention
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.linear + other.linear, self.attention + other.attention)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was saved and what it cost; deterministic (wall times live apart, in `Trace.timing`).
+
+    cosine compares pooled features with the full run; kl = KL(full || reduced) in nats; frame_cosine per frame for
+    frame encoders; label_probability pairs are (full, reduced).
+    """
+
+    tokens_total: int
+    tokens_kept: int
+    full: Cost
+    reduced: Cost
+    selector_gmacs: float
+    cosine: float
+    top1_same: bool | None = None
+    kl: float | None = None
+    label: str | None = None
+    label_probability: tuple[float, float] | None = None
+    frame_cosine: tuple[float, ...] | None = None
+
+    @property
+    def keep_ratio(self) -> float:
+        """K/N."""
+        return self.tokens_kept / self.tokens_total
+
+    @property
+    def saved(self) -> float:
+        """Share of the full run's GMACs that is saved once the selector's own cost is paid (negative: it costs more)."""
+        return 1 - (self.reduced.total + self.selector_gmacs) / self.full.total
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """All that a view may need of one run, as plain data.
+
+    stages are the plan's (scores, rule) pairs in order; scores are those of the first.
+    classes are the encoder's label names or None; encoder holds plain facts (name, weights, device, dtype, ...);
+    timing is seconds per stage; notes are sentences a person should see.
+    """
+
+    request: Request
+    clip: Clip
+    grid: Grid
+    frame_index: Tensor
+    scores: Scores
+    keep: Keep
+    encoding: Encoding
+    reference: Encoding
+    report: Report
+    encoder: dict[str, Any]
+    stages: tuple[tuple[Scores, Rule], ...] = ()
+    classes: tuple[str, ...] | None = None
+    timing: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+__all__ = [
+    "Clip", "Cost", "Encoding", "Grid", "Keep", "MotionMap", "Report", "Scores", "Source", "Tokens", "Trace",
+]  # fmt: skip
