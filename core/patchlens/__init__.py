@@ -37,6 +37,7 @@ _LATE = {
     "load_encoder": "pipeline",
     "register": "registry",
     "knob": "knobs",
+    **dict.fromkeys(("All", "TopK", "TopKPerFrame", "Strided", "Threshold"), "keep"),
     "choice": "knobs",
     "VideoError": "limits",
     **dict.fromkeys(("Everything", "Random", "Uniform", "Center"), "selectors.baselines"),

@@ -1,7 +1,7 @@
 """Opening a video file safely, choosing its picture track, and reading its time table without decoding.
 
-Only self-contained containers are let in (no playlists, no file lists, no network), by absolute path and by the `file`
-protocol alone, so that a file can never make the decoder read another one.
+Only self-contained containers are let in (no playlists, no file lists, no network), by absolute path and by the
+`file` protocol alone, so that a file can never make the decoder read another one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 import av
 import numpy as np
 
-from patchlens.limits import Limits, VideoError, Watch
+from patchlens.limits import Limits, VideoError, Watch, reason
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,ogg,gif,asf,flv"
 KNOWN = "MP4, MOV, MKV, WebM, AVI, MPEG, OGG, GIF, WMV and FLV"
@@ -65,8 +65,9 @@ class Track:
 class Table:
     """When pictures are shown, read from packets alone.
 
-    shown float64 (F,) rising seconds of the pictures to be shown; packets float64 (P,) seconds of every packet in file
-    order (NaN where unknown); key bool (P,); end: when the last picture's time is over; whole: the file was read to its end.
+    shown float64 (F,), rising seconds of the pictures to be shown; packets float64 (P,), seconds of every packet in file
+    order; key bool (P,); end: when the last picture's time is over; whole: the file was read to its end; broken: why
+    reading stopped before (None: it did not).
     """
 
     shown: np.ndarray
@@ -86,7 +87,7 @@ class Table:
         """Packet number of the last key frame at or before each target (0 where that cannot be told)."""
         keys = np.flatnonzero(self.key)
         times = self.packets[keys]
-        if not len(keys) or np.isnan(times).any() or (np.diff(times) <= 0).any():
+        if not len(keys) or (np.diff(times) <= 0).any():
             return np.zeros(len(targets), np.int64)
         place = np.searchsorted(times, targets, "right") - 1
         return np.where(place >= 0, keys[np.maximum(place, 0)], 0)
@@ -112,7 +113,7 @@ def check_path(path: str | os.PathLike[str], name: str, limits: Limits) -> Path:
 
 @contextmanager
 def opened(path: Path, name: str, limits: Limits) -> Iterator[Track]:
-    """Open a checked path and yield its picture track; FFmpeg's errors inside become VideoError."""
+    """Open a checked path and yield its picture track. Raises VideoError when there is none."""
     options = {
         "format_whitelist": FORMATS,
         "protocol_whitelist": "file",
@@ -120,14 +121,13 @@ def opened(path: Path, name: str, limits: Limits) -> Iterator[Track]:
         "max_streams": "64",
     }
     try:
-        with av.open(str(path), options=options, metadata_errors="ignore", timeout=limits.wall) as container:
-            yield _choose(container, name, limits)
-    except VideoError:
+        container = av.open(str(path), options=options, metadata_errors="ignore", timeout=limits.wall)
+    except MemoryError:
         raise
-    except MemoryError as error:
-        raise VideoError(f"{name} needs more memory than is allowed; scale it down first.") from error
     except (av.FFmpegError, OSError) as error:
         raise VideoError(f"{name} cannot be opened: it is damaged or not a video ({KNOWN} are read).") from error
+    with container:
+        yield _choose(container, name, limits)
 
 
 def _choose(container: Any, name: str, limits: Limits) -> Track:
@@ -148,11 +148,11 @@ def _choose(container: Any, name: str, limits: Limits) -> Track:
     )
     track = Track(name, container, best)
     if len(moving) > 1:
-        track.notes.append(f"The file has {len(moving)} picture tracks; the one of {best.width} x {best.height} px was read.")
+        size = f"{best.width} x {best.height} px"
+        track.notes.append(f"The file has {len(moving)} picture tracks; the one of {size} was read.")
     limits.check_picture(name, best.width, best.height)
     context = best.codec_context
     context.thread_type = "AUTO"
-    context.thread_count = min(os.cpu_count() or 1, 8)
     context.options = {**context.options, "max_pixels": str(limits.pixels)}
     return track
 
@@ -187,7 +187,7 @@ def scan(track: Track, limits: Limits, watch: Watch, start: float = 0.0) -> Tabl
         else:
             counted = 0
     except av.FFmpegError as error:
-        broken, counted = str(error.strerror or type(error).__name__), 0
+        broken, counted = reason(error), 0
     if not times:
         raise VideoError(f"{track.name} holds no picture at all; it is damaged or was never finished.")
     return _table(times, keys, shown, last * seconds, step, not counted, broken)

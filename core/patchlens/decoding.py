@@ -1,7 +1,7 @@
-"""One decode pass: which pictures come out of the decoder, in order, with their true times, and which were asked for.
+"""One decode pass: which pictures come out of the decoder, in order, with their true times, and which are wanted.
 
-Packets are read from the start of the file; those of groups of pictures that hold no wanted picture are passed over without
-decoding. A picture is handed on when the next one has come, because only then is it known until when it is shown.
+Packets are read from the start of the file; groups of pictures that hold no wanted one are passed over undecoded.
+A picture is handed on when the next one has come, because only then is it known until when it is shown.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import av
 import numpy as np
 
 from patchlens.container import Table, Track, can_skip, packets
-from patchlens.limits import Watch
+from patchlens.limits import Watch, reason
 from patchlens.sampling import EPS, Sampling
 
 
 class Clock:
     """Presentation times in seconds of the pictures a decoder delivers, as FFmpeg's players guess them.
 
-    AVI knows only decoding times; elsewhere presentation times are used unless they go backwards more often than those.
+    AVI knows only decoding times; elsewhere presentation times are used, unless they go backwards more often.
     """
 
     def __init__(self, track: Track, start: float) -> None:
@@ -68,8 +68,9 @@ class Pass:
     """Iterate over (time, picture, sampled) of the pictures shown in the span, times strictly rising.
 
     `each`: decode every picture (a proxy or motion needs them), not only the groups that hold sampled ones;
-    `to_end`: go on after the last sampled picture. Afterwards `frames_read` counts pictures of the span, `last` is the time
-    of the latest one, `broken` says why decoding stopped early (None: it did not), `damaged` counts pictures with errors.
+    `to_end`: go on after the last sampled picture. Afterwards `frames_read` counts pictures of the span, `last` is the
+    time of the latest one, `broken` says why decoding stopped early (None: it did not), `damaged` counts pictures with
+    errors and `unordered` those left out because their times do not rise.
     """
 
     def __init__(
@@ -80,7 +81,9 @@ class Pass:
         wanted = np.full(len(sampling.targets), sampling.start) if each else sampling.targets
         # EPS: a target may be the very time of a key frame
         points = table.resume_points(np.append(wanted, sampling.start) + EPS)
-        self._resume = points if can_skip(track) else points * 0
+        seekable = can_skip(track)
+        self.skips = seekable and not each
+        self._resume = points if seekable else points * 0
         self._next = 0
         self.broken: str | None = None
         self.frames_read = self.damaged = self.unordered = 0
@@ -143,7 +146,7 @@ class Pass:
                     break
                 yield number, packet
         except av.FFmpegError as error:
-            self.broken = _why(error)
+            self.broken = reason(error)
         yield None, None
 
     def _decode(self, context: Any, packet: Any) -> list[Any]:
@@ -155,12 +158,8 @@ class Pass:
         except MemoryError:
             raise
         except (av.FFmpegError, ValueError) as error:
-            self.broken = _why(error)
+            self.broken = reason(error)
         try:
             return context.decode(None) if packet is not None else []  # what was finished before the break
         except (av.FFmpegError, ValueError):
             return []
-
-
-def _why(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or type(error).__name__)

@@ -16,7 +16,7 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from patchlens.upright import Geometry, Scaler
+from patchlens.upright import Geometry, Scaler, Turn
 
 CLOCK = Fraction(1, 90_000)
 PROXY_RATE = 30.0  # frames per second; more is not worth its bytes under an overlay
@@ -73,7 +73,8 @@ def write_mp4(
 ) -> int:
     """Write RGB frames, each uint8 (H, W, 3) of one size, as an H.264 MP4; returns how many.
 
-    An odd side grows by one repeated row or column. Raises ValueError for no frames, another shape, or a rate not positive.
+    An odd side grows by one repeated row or column. Raises ValueError for no frames, another shape, or a rate that is
+    not positive.
 
         write_mp4("out.mp4", clip.frames, fps=8)
     """
@@ -81,7 +82,7 @@ def write_mp4(
         raise ValueError(f"fps is {fps}; it must be positive.")
     writer, context, size, count = None, VideoReformatter(), None, 0
     try:
-        for count, frame in enumerate(frames, 1):  # noqa: B007
+        for count, frame in enumerate(frames, 1):
             picture = np.ascontiguousarray(frame)
             if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
                 raise ValueError(f"frame {count} is {picture.dtype} {picture.shape}; it must be uint8 (H, W, 3).")
@@ -106,8 +107,10 @@ def write_mp4(
 
 @dataclass
 class Proxy:
-    """A light copy of the span for playing: at most 30 pictures a second, but every sampled one; its clock starts at the
-    first sampled picture."""
+    """A light copy of the span for playing: at most 30 pictures a second, and every sampled one.
+
+    Its clock starts at the first sampled picture.
+    """
 
     scaler: Scaler
     geometry: Geometry
@@ -143,7 +146,7 @@ class Proxy:
             return
         time, picture, _ = self._held
         size = even(self.geometry.display_hw)
-        if self.scaler.turn == type(self.scaler.turn)():
+        if self.scaler.turn == Turn():
             small = self.scaler.frame(picture, size, "yuv420p", "BILINEAR")
         else:
             upright = np.ascontiguousarray(self.scaler.rgb(picture, size, "BILINEAR"))

@@ -25,6 +25,11 @@ class Cancelled(VideoError):
     """The reader was asked to stop."""
 
 
+def reason(error: BaseException) -> str:
+    """An exception in a few words, without numbers and paths."""
+    return str(getattr(error, "strerror", None) or type(error).__name__)
+
+
 def plain_name(path: str | os.PathLike[str], name: str | None = None) -> str:
     """The file's own name, safe to print in a sentence: printable characters on one line, at most 80 of them."""
     text = str(name) if name else (Path(os.fsdecode(path)).name or os.fsdecode(path))
@@ -33,7 +38,9 @@ def plain_name(path: str | os.PathLike[str], name: str | None = None) -> str:
 
 
 def _mb(count: float) -> str:
-    return f"{count / 2**20:,.0f} MB" if count < 2**30 else f"{count / 2**30:,.1f} GB"
+    if count >= 2**30:
+        return f"{count / 2**30:,.1f} GB"
+    return f"{count / 2**20:,.{0 if count >= 10 * 2**20 else 1}f} MB"
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class Limits:
     """Upper bounds for reading one file; the defaults suit a person's own machine.
 
     bytes of the file; side and pixels of one coded picture; seconds and frames of video read in one go; sampled frames
-    kept in memory; wall seconds of work; memory in bytes for the kept frames, and for the worker process beyond its start.
+    kept; wall seconds of work; memory in bytes for the kept frames (a third of it), and for the worker beyond its start.
     """
 
     bytes: int = 4 * 2**30
@@ -71,8 +78,8 @@ class Limits:
     def describe(self) -> str:
         """The limits as one sentence for the person who chooses a file."""
         return (
-            f"Files up to {_mb(self.bytes)}, pictures up to {self.pixels / 1e6:.1f} megapixels and {self.side} px a side; "
-            f"at most {self.seconds:g} s or {self.frames} frames are read, {self.sampled} of them kept, "
+            f"Files up to {_mb(self.bytes)}, pictures up to {self.pixels / 1e6:.1f} megapixels and {self.side} px "
+            f"a side; at most {self.seconds:g} s or {self.frames} frames are read, {self.sampled} of them kept, "
             f"in {self.wall:g} s of work."
         )
 

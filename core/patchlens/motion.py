@@ -1,10 +1,10 @@
 """How much every block of the picture moved since the previous sampled frame, from the codec or from optical flow.
 
-Codec vectors are free but crude: they are what the encoder found cheap, between a picture and its references. Pictures are
-taken in order of presentation. A P-picture's vectors reach back to the I- or P-picture before it, so each of the pictures in
-between gets an equal share; B-pictures (whose references lie at unknown distances) are used only where an I-picture, which
-has no vectors, closes their group: there past and future vectors are divided by the distance to that side's I or P.
-An I-picture without such help repeats the motion of the picture before it.
+Codec vectors are free but crude: they are what the encoder found cheap, between a picture and its references. Pictures
+are taken in order of presentation. The vectors of a P-picture reach back to the I- or P-picture before it, so each of the
+pictures in between gets an equal share. B-pictures, whose references lie at unknown distances, are used only where an
+I-picture, which has no vectors, closes their group: there past and future vectors are divided by the distance to the I
+or P on that side. A picture that tells nothing repeats the motion of the one before it.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ import numpy as np
 from patchlens.upright import Turn
 
 CODECS = frozenset(
-    "h264 mpeg4 mpeg1video mpeg2video h263 h263p h263i flv msmpeg4 msmpeg4v1 msmpeg4v2 wmv1 wmv2 svq3 snow".split()
+    ["h264", "mpeg4", "mpeg1video", "mpeg2video", "h263", "h263p", "h263i", "flv", "msmpeg4", "msmpeg4v1", "msmpeg4v2"]
+    + ["wmv1", "wmv2", "svq3", "snow"]
 )
 BLOCK = 16  # source pixels
 _FLOW_SIDE = 224
 _B, _BI = 3, 7  # FFmpeg's picture types of bidirectional pictures
+_DIRECT = frozenset(["mpeg4"])  # exports zeros for the predicted ("direct") blocks of its B-pictures
 
 
 def grid_of(size_hw: tuple[int, int]) -> tuple[int, int]:
@@ -46,7 +48,8 @@ class _Picture:
 class VectorSum:
     """Adds |vector| up from one sampled picture to the next. Feed every picture with `add`, then take `maps`."""
 
-    size_hw: tuple[int, int]
+    codec: str
+    size_hw: tuple[int, int] | None = None
     _pictures: int = 0
     _moving: int = 0
     _group: list[_Picture] = field(default_factory=list)
@@ -67,16 +70,16 @@ class VectorSum:
             self._close()
 
     def maps(self, turn: Turn) -> np.ndarray:
-        """Float32 (T, a, b) over the upright picture, pixels since the previous sampled picture; the first copies the second."""
+        """Float32 (T, a, b) over the upright picture: pixels since the previous sampled one."""
         self._close()
-        raw = np.stack(self._out) if self._out else np.zeros((0, *grid_of(self.size_hw)))
         rows, cols = (_overlap(size) for size in self.size_hw)
-        maps = np.stack([turn.apply(rows @ one @ cols.T) for one in raw]) if len(raw) else raw
+        maps = np.stack([turn.apply(rows @ one @ cols.T) for one in self._out])
         return copy_first(maps.astype(np.float32))
 
     def _read(self, picture: Any, sampled: bool) -> _Picture:
-        grid = grid_of(self.size_hw)
+        self.size_hw = self.size_hw or (picture.height, picture.width)
         self._pictures += 1
+        grid = grid_of(self.size_hw)
         past, future, area = (np.zeros(grid) for _ in range(3))
         bidirectional = int(picture.pict_type) in (_B, _BI)
         side = picture.side_data.get("MOTION_VECTORS")
@@ -102,7 +105,7 @@ class VectorSum:
         for place, one in enumerate(group, 1):
             if not last.bidirectional and last.area.any():
                 speed = last.past / length
-            elif one.bidirectional:
+            elif one.bidirectional and self.codec not in _DIRECT:
                 speed = (one.past / place + one.future / max(1, length - place)) / np.maximum(1.0, one.area)
             else:
                 speed = before

@@ -131,15 +131,14 @@ def run_steps(
                 raise ValueError(problem)
     yield "decode", 0.0
     with clock.stage("decode"):
-        want = model.inputs.frames or frames
         motion = any("motion" in getattr(s, "clip_needs", ()) for s in plan.selectors)
         ways = dict(
-            frames=want, fps=fps, span=span, motion=motion, progress=progress, cancel=cancel, **reading
+            frames=None if fps else frames, fps=fps, span=span, motion=motion, progress=progress, cancel=cancel, **reading
         )
         clip = video if isinstance(video, Clip) else _decode(video, model, store, ways)
         clip = model.fit(clip)
         tokens = model.tokens(clip)
-    clip_spec = ClipSpec(clip.source.sha256, None if fps else want, fps, span)
+    clip_spec = ClipSpec(clip.source.sha256, None if fps else frames, fps, span)
     request = Request(clip_spec, _encoder_spec(model, seed), str(plan), None, label, seed)
     context = RunContext(model, clip, _checked_label(model, label), seed)
     yield "score", 0.0

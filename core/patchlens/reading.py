@@ -8,19 +8,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from patchlens import motion
+from patchlens.album import Album
 from patchlens.container import Table, Track, opened, scan
 from patchlens.decoding import Pass
 from patchlens.export import Proxy
-from patchlens.limits import Limits, VideoError, Watch
+from patchlens.limits import Limits, VideoError, Watch, reason
 from patchlens.sampling import Sampling, check_request, sample
-from patchlens.upright import Geometry, Scaler, Turn, geometry
 
 Facts = dict[str, Any]
 Arrays = dict[str, np.ndarray]
@@ -68,62 +68,9 @@ def plain_errors(name: str) -> Iterator[None]:
     except VideoError:
         raise
     except MemoryError as error:
-        raise VideoError(f"{name} needs more memory than is allowed; ask for fewer frames or a smaller file.") from error
+        raise VideoError(f"{name} needs more memory than is allowed; ask for fewer or smaller frames.") from error
     except Exception as error:  # a decoder fed with damaged data may raise anything
-        raise VideoError(f"{name} cannot be decoded ({type(error).__name__}: {error}); it may be damaged.") from error
-
-
-@dataclass
-class Album:
-    """Collects the sampled pictures as arrays; learns turn and sizes from the first picture it meets."""
-
-    job: Job
-    track: Track
-    distinct: int
-    scaler: Scaler = field(default_factory=lambda: Scaler(Turn()))
-    geometry: Geometry | None = None
-    stored_hw: tuple[int, int] = (0, 0)
-    times: list[float] = field(default_factory=list)
-    frames: list[np.ndarray] = field(default_factory=list)
-    display: list[np.ndarray] = field(default_factory=list)
-    notes: set[str] = field(default_factory=set)
-
-    def meet(self, picture: Any) -> Geometry:
-        """Look at the first picture of the pass: which way round it is stored, how large it is."""
-        if self.geometry is not None:
-            if (picture.height, picture.width) != self.stored_hw:
-                self.notes.add("The picture size changes inside the file; every frame is scaled to the first one's shape.")
-            return self.geometry
-        job, self.stored_hw = self.job, (picture.height, picture.width)
-        job.limits.check_picture(job.name, picture.width, picture.height)
-        self.scaler = Scaler(Turn.of(picture))
-        shape = float(self.track.stream.sample_aspect_ratio or 1) or 1.0
-        shape = 1 / shape if self.scaler.turn.transpose else shape
-        self.geometry = geometry(self.scaler.turn.size(*self.stored_hw), shape, job.size, job.fit, job.name)
-        sizes = [self.geometry.display_hw] + ([self.geometry.canvas_hw] if job.size else [])
-        job.limits.check_memory(job.name, self.distinct, *sizes)
-        if picture.color_trc in (16, 18):  # PQ and HLG
-            self.notes.add("The video is HDR; its colours are shown without tone mapping.")
-        return self.geometry
-
-    def add(self, time: float, picture: Any) -> None:
-        """Convert one sampled picture."""
-        sizes = self.geometry
-        self.times.append(time)
-        self.display.append(self.scaler.rgb(picture, sizes.display_hw))
-        if self.job.size is not None:
-            top, left, height, width = sizes.crop
-            canvas = self.scaler.rgb(picture, sizes.canvas_hw)
-            self.frames.append(canvas[top : top + height, left : left + width])
-
-    def take(self, carry: int = 0) -> Arrays:
-        """The pictures so far as arrays, keeping the last `carry` for the next window."""
-        arrays = {"times": np.array(self.times, np.float64), "display": np.stack(self.display)}
-        if self.job.size is not None:
-            arrays["frames"] = np.stack(self.frames)
-        for items in (self.times, self.frames, self.display):
-            del items[: len(items) - carry]
-        return arrays
+        raise VideoError(f"{name} cannot be decoded ({reason(error)}); it may be damaged.") from error
 
 
 def read_job(job: Job, watch: Watch) -> tuple[Facts, Arrays]:
@@ -135,29 +82,35 @@ def read_job(job: Job, watch: Watch) -> tuple[Facts, Arrays]:
         with opened(Path(job.path), job.name, job.limits) as track:
             table = scan(track, job.limits, watch, job.span[0] if job.span else 0.0)
         sampling = sample(table, job.name, job.frames, job.fps, job.span, job.limits)
-        facts, arrays, run = _decode(job, table, sampling, watch)
-        if run.broken and len(facts["times"]) < sampling.distinct:  # the part before the break, sampled anew
-            shorter = sampling.until(run.last + 1 / (table.rate or 25.0))
-            facts, arrays, _ = _decode(job, table, shorter, watch)
-        facts["notes"] += _break_note(table, run)
+        every, broke = False, None
+        for _ in range(3):
+            facts, arrays, run = _decode(job, table, sampling, watch, every)
+            broke = run if run.broken else broke
+            rest = run.last + 1 / (table.rate or 25.0)
+            if not run.broken or sampling.targets[-1] <= rest:
+                break
+            if run.skips:  # decode everything to find where it breaks ...
+                every = True
+            else:  # ... and sample the part before the break anew
+                sampling = sampling.until(rest)
+        facts["notes"] += _break_note(table, broke)
+        watch.report(1.0)
         return facts, arrays
 
 
-def _decode(job: Job, table: Table, sampling: Sampling, watch: Watch) -> tuple[Facts, Arrays, Pass]:
+def _decode(
+    job: Job, table: Table, sampling: Sampling, watch: Watch, every: bool = False
+) -> tuple[Facts, Arrays, Pass]:
     with opened(Path(job.path), job.name, job.limits) as track:
         context = track.stream.codec_context
-        vectors = None
-        if job.motion and context.name in motion.CODECS:
+        vectors = motion.VectorSum(context.name) if job.motion and context.name in motion.CODECS else None
+        if vectors is not None:
             context.options = {**context.options, "flags2": "+export_mvs"}
-            vectors = motion.VectorSum((0, 0))
-        run = Pass(track, table, sampling, watch, each=job.proxy or vectors is not None, to_end=job.proxy)
-        album, proxy, seconds = Album(job, track, sampling.distinct), None, 0.0
+        run = Pass(track, table, sampling, watch, every or job.proxy or vectors is not None, to_end=job.proxy)
+        album, proxy, seconds = _album(job, track, sampling.distinct), None, 0.0
         for shown, picture, sampled in run:
-            first = album.geometry is None
             sizes = album.meet(picture)
-            if first:
-                proxy = Proxy(album.scaler, sizes) if job.proxy else None
-                vectors = motion.VectorSum(album.stored_hw) if vectors is not None else None
+            proxy = proxy or (Proxy(album.scaler, sizes) if job.proxy else None)
             if sampled:
                 album.add(shown, picture)
             if proxy is not None:
@@ -167,8 +120,10 @@ def _decode(job: Job, table: Table, sampling: Sampling, watch: Watch) -> tuple[F
                 vectors.add(picture, sampled)
                 seconds += time.perf_counter() - began
         if not album.times:
-            raise VideoError(f"{job.name}: no picture of its {context.name} video can be decoded; it is damaged.")
-        facts, arrays = _facts(album, run, table, sampling), album.take()
+            most = f"{job.limits.pixels / 1e6:.1f} megapixels"
+            what = f"{job.name}: no picture of its {context.name} video can be decoded"
+            raise VideoError(f"{what}; it is damaged, or its pictures exceed the limit of {most}.")
+        facts, arrays = _facts(track, album, run, table, sampling), album.take()
         if proxy is not None:
             arrays["proxy"] = np.frombuffer(proxy.finish(), np.uint8)
         if job.motion:
@@ -176,7 +131,14 @@ def _decode(job: Job, table: Table, sampling: Sampling, watch: Watch) -> tuple[F
         return facts, arrays, run
 
 
-def _motion(album: Album, vectors: motion.VectorSum | None, seconds: float, display: np.ndarray) -> tuple[Facts, np.ndarray]:
+def _album(job: Job, track: Track, expected: int) -> Album:
+    shape = float(track.stream.sample_aspect_ratio or 1) or 1.0
+    return Album(job.name, job.limits, job.size, job.fit, shape, expected)
+
+
+def _motion(
+    album: Album, vectors: motion.VectorSum | None, seconds: float, display: np.ndarray
+) -> tuple[Facts, np.ndarray]:
     began = time.perf_counter()
     if vectors is not None and vectors.useful:
         kind, maps = "codec vectors", vectors.maps(album.scaler.turn)
@@ -185,17 +147,19 @@ def _motion(album: Album, vectors: motion.VectorSum | None, seconds: float, disp
     return {"kind": kind, "seconds": seconds + time.perf_counter() - began}, maps
 
 
-def _facts(album: Album, run: Pass, table: Table, sampling: Sampling) -> Facts:
+def _facts(track: Track, album: Album, run: Pass, table: Table, sampling: Sampling) -> Facts:
     """What the file says of itself, and sentences about what it does not say or says wrongly."""
-    track, notes = album.track, [*album.track.notes, *sampling.notes, *sorted(album.notes)]
+    notes = [*track.notes, *sampling.notes, *sorted(album.notes)]
     rate, counted = track.rate, table.rate
     if counted is not None and (rate is None or abs(rate - counted) > 0.2 * counted):
         said = "no usable frame rate" if rate is None else f"a rate of {rate:.2f}"
         notes.append(f"The file gives {said}; {counted:.2f} pictures per second were counted.")
         rate = counted
     length = table.end - float(table.shown[0])
-    announced = announced_seconds(track)
-    if table.whole and announced is not None and announced - table.end > max(1.0, 0.1 * length):
+    announced, promised = announced_seconds(track), track.stream.frames
+    if table.whole and promised > len(table.packets) + 1:
+        notes.append(f"The file is cut short: it announces {promised} pictures, {len(table.packets)} are there.")
+    elif table.whole and announced is not None and announced - table.end > max(0.5, 0.05 * length):
         notes.append(f"The file announces {announced:.1f} s; its pictures end at {table.end:.1f} s.")
     if run.damaged:
         notes.append(f"{run.damaged} of {run.frames_read} pictures are damaged and may look wrong.")
@@ -221,8 +185,9 @@ def announced_seconds(track: Track) -> float | None:
     return track.container.duration / 1e6 if track.container.duration else None
 
 
-def _break_note(table: Table, run: Pass) -> list[str]:
-    if run.broken:
+def _break_note(table: Table, run: Pass | None) -> list[str]:
+    """What to say of a pass that stopped early, or of a file that ends too soon."""
+    if run is not None:
         where = f"decoding stopped after {run.frames_read} pictures, at {run.last:.2f} s of {table.end:.2f} s"
         return [f"The file is damaged ({run.broken}): {where}; what comes later is missing."]
     if table.broken:
@@ -231,7 +196,7 @@ def _break_note(table: Table, run: Pass) -> list[str]:
 
 
 def probe_job(job: Job, watch: Watch) -> tuple[Facts, Arrays]:
-    """What is in the file: its first picture is decoded, the rest only counted. Raises VideoError as `read_job` does."""
+    """What is in the file: its first picture is decoded, the others are counted. Raises VideoError as `read_job` does."""
     with plain_errors(job.name):
         first = Job(job.path, job.name, frames=1, limits=job.limits)
         with opened(Path(job.path), job.name, job.limits) as track:
@@ -253,7 +218,7 @@ def read_windows(job: Job, count: int, carry: int, watch: Watch) -> Iterator[tup
             table = scan(track, job.limits, watch, job.span[0] if job.span else 0.0)
         sampling = sample(table, job.name, job.frames, job.fps, job.span, job.limits, bounded=False)
         with opened(Path(job.path), job.name, job.limits) as track:
-            run, album, fresh = Pass(track, table, sampling, watch), Album(job, track, count), 0
+            run, album, fresh = Pass(track, table, sampling, watch), _album(job, track, count), 0
             for shown, picture, sampled in run:
                 album.meet(picture)
                 if not sampled:
@@ -261,13 +226,13 @@ def read_windows(job: Job, count: int, carry: int, watch: Watch) -> Iterator[tup
                 album.add(shown, picture)
                 fresh += 1
                 if len(album.times) == count:
-                    facts = _facts(album, run, table, sampling)
+                    facts = _facts(track, album, run, table, sampling)
                     yield facts, album.take(carry)
                     fresh = 0
                     watch.renew()  # the wall limit is for work, not for whoever uses the windows
             if fresh:
-                facts = _facts(album, run, table, sampling)
-                facts["notes"] += _break_note(table, run)
+                facts = _facts(track, album, run, table, sampling)
+                facts["notes"] += _break_note(table, run if run.broken else None)
                 yield facts, album.take()
             elif run.last == float("-inf"):
                 raise VideoError(f"{job.name}: no picture can be decoded; the file is damaged.")

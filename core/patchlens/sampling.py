@@ -1,7 +1,7 @@
 """Which instants of a video are looked at: pure arithmetic on a time table.
 
-One rule: the span is cut into equal parts (`frames` of them, or parts of 1/`fps` seconds) and each part is represented by
-the picture shown at its middle. Parts that fall on the same picture collapse, so that times strictly rise.
+One rule: the span is cut into equal parts (`frames` of them, or parts of 1/`fps` seconds) and each part is represented
+by the picture shown at its middle. Parts that fall on the same picture collapse, so that times strictly rise.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def sample(
 ) -> Sampling:
     """Choose the instants; with neither `frames` nor `fps` every picture of the span.
 
-    `bounded=False` lifts the limit on kept frames (windows keep few at a time). Raises VideoError when the span lies outside
-    the video or a limit is passed.
+    `bounded=False` lifts the limit on kept frames (windows keep few at a time). Raises VideoError when the span lies
+    outside the video or a limit is passed.
     """
     inside, end = _inside(table, name, span)
     inside, end, notes = _shorten(inside, end, name, span is not None, limits)
@@ -73,9 +73,8 @@ def sample(
         targets = inside + EPS
     distinct = len(np.unique(np.searchsorted(inside, targets + EPS, "right")))
     if bounded and distinct > limits.sampled:
-        raise VideoError(
-            f"{name}: {distinct} frames were asked for; the limit is {limits.sampled}: lower the rate or shorten the span."
-        )
+        cure = "lower the rate or shorten the span"
+        raise VideoError(f"{name}: {distinct} frames were asked for; the limit is {limits.sampled}: {cure}.")
     return Sampling(targets, start, end, len(inside), distinct, notes)
 
 
@@ -88,9 +87,8 @@ def _inside(table: Table, name: str, span: tuple[float, float] | None) -> tuple[
     if not len(inside):  # the span lies between two pictures: the one shown then
         inside = shown[(shown < span[0]) & (span[0] < end)][-1:]
     if not len(inside):
-        raise VideoError(
-            f"{name} has no picture between {span[0]:g} and {span[1]:g} s; its pictures run from {shown[0]:.2f} to {end:.2f} s."
-        )
+        there = f"from {shown[0]:.2f} to {end:.2f} s"
+        raise VideoError(f"{name} has no picture between {span[0]:g} and {span[1]:g} s; its pictures run {there}.")
     later = shown[shown > inside[-1]]
     over = float(later[0]) if len(later) else end
     return inside, max(min(over, span[1]), float(inside[-1]) + 2 * EPS)

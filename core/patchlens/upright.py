@@ -55,8 +55,8 @@ class Turn:
 class Geometry:
     """Sizes of one video's pictures, all upright.
 
-    source_hw in stored pixels; display_hw for people (square pixels); canvas_hw the picture scaled for the encoder, of which
-    crop = (top, left, height, width) is kept; rect = that crop in source pixels.
+    source_hw in stored pixels; display_hw for people (square pixels); canvas_hw the picture scaled for the encoder, of
+    which crop = (top, left, height, width) is kept; rect = that crop in source pixels.
     """
 
     source_hw: tuple[int, int]
@@ -67,9 +67,10 @@ class Geometry:
 
 
 def geometry(source_hw: tuple[int, int], shape: float, size: tuple[int, int] | None, fit: str, name: str) -> Geometry:
-    """Plan the sizes; `shape` is how much wider than high a stored pixel is shown (upright), `size` the encoder's (H, W).
+    """Plan the sizes; `shape` is how much wider than high a stored pixel is shown, `size` the encoder's (H, W).
 
-    `fit`: "squash" the whole picture into `size`, or "crop" its centre. Raises VideoError for a sliver that cannot be cropped.
+    `fit`: "squash" the whole picture into `size`, or "crop" its centre. Raises VideoError for a sliver that cannot be
+    cropped.
     """
     height, width = source_hw
     shape = shape if 0.25 <= shape <= 4 else 1.0  # beyond that it is a damaged header

@@ -1,8 +1,8 @@
 """The door to video files: probe one, read it as a `Clip`, or stream it in windows.
 
-Every refusal is one sentence (`VideoError`). What happens behind the door: `container` opens and tells the times, `sampling`
-chooses instants, `decoding` makes one pass, `upright` scales and turns, `motion` and `export` add what was asked for,
-and `worker` does all of it in a child process where files are not to be trusted.
+Every refusal is one sentence (`VideoError`). Behind the door, `container` opens and tells the times, `sampling` chooses
+instants, `decoding` makes one pass, `upright` scales and turns, `motion` and `export` add what was asked for, `reading`
+joins them, and `worker` does it all in a child process where files are not to be trusted.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from patchlens import worker
@@ -77,7 +76,8 @@ def read(
     isolate       decode in a child process with bounded memory and time; a crash becomes a sentence
     name          what to call the file in sentences; its own name without it
 
-    Raises VideoError (a ValueError) in one plain sentence for a file that cannot be read, ValueError for a senseless request.
+    Raises VideoError (a ValueError) in one plain sentence for a file that cannot be read, ValueError for a senseless
+    request.
 
         clip = read("dance.mp4", frames=8, size=(224, 224), proxy=True)
     """
@@ -123,9 +123,9 @@ def windows(
     name: str | None = None,
     cancel: Cancel | None = None,
 ) -> Iterator[Clip]:
-    """Stream a long video as clips of `frames_per_window` frames; each repeats the last `carry` frames of the one before.
+    """Stream a long video as clips of `frames_per_window` frames; each repeats the last `carry` of the one before.
 
-    Sampling is by `fps` as in `read` (every picture without it). One decode pass, in this process; no proxy and no motion.
+    Sampling is by `fps` as in `read` (every picture without it). One decode pass, in this process; no proxy, no motion.
     Raises VideoError as `read` does, ValueError when `carry` leaves no new frame.
     """
     if not 0 <= carry < frames_per_window:
@@ -177,13 +177,14 @@ def _clip(job: Job, digest: str, facts: Facts, arrays: Arrays) -> Clip:
             notes=tuple(map(str, facts["notes"])),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise VideoError(f"{job.name}: the decoder gave an answer that makes no sense; the file is not to be trusted.") from error
+        raise VideoError(f"{job.name}: the decoder's answer makes no sense; do not trust this file.") from error
 
 
 def _motion(facts: Facts, arrays: Arrays) -> MotionMap | None:
     if "motion" not in arrays:
         return None
-    return MotionMap(torch.from_numpy(arrays["motion"]), str(facts["motion"]["kind"]), float(facts["motion"]["seconds"]))
+    said = facts["motion"]
+    return MotionMap(torch.from_numpy(arrays["motion"]), str(said["kind"]), float(said["seconds"]))
 
 
 def _pair(values: Any) -> tuple[int, int]:

@@ -1,8 +1,8 @@
 """A warm child process that decodes hostile files, so that a crash or a memory bomb never reaches the program itself.
 
-`python -m patchlens.worker` is the child: it reads jobs as JSON from its standard input, answers with `patchlens.wire`
-messages, and holds itself to a memory limit. It is started by name, not by `multiprocessing`, so it works from a notebook or
-from a program without an importable `__main__`. `Worker` is the parent's side.
+`python -m patchlens.worker` is the child: it reads jobs from its standard input, answers with `patchlens.wire`
+messages, and holds itself to a memory limit. It is started by name, not by `multiprocessing`, so it works from a
+notebook or from a program without an importable `__main__`. `Worker` is the parent's side.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Worker:
     ) -> Reply:
         """Do one task ("read" or "probe") on the file called `name` and return its facts and arrays.
 
-        Raises VideoError for what the child refuses, when it crashes, and when `seconds` have passed (it is killed then);
+        Raises VideoError for what the child refuses, when it crashes, and when `seconds` have passed (it is killed);
         Cancelled when `cancel()` turns true. The next call finds a fresh child.
         """
         while not self._lock.acquire(timeout=_POLL):
@@ -81,7 +81,15 @@ class Worker:
         with self._lock:
             self._kill()
 
-    def _run(self, task, name, arguments, seconds, progress, cancel) -> Reply:
+    def _run(
+        self,
+        task: str,
+        name: str,
+        arguments: dict[str, Any],
+        seconds: float,
+        progress: Callable[[float], None] | None,
+        cancel: Callable[[], bool] | None,
+    ) -> Reply:
         self._ensure()
         deadline = time.monotonic() + seconds + _GRACE
         try:
@@ -92,22 +100,21 @@ class Worker:
             message = self._next()
             if cancel is not None and cancel():
                 raise Cancelled(f"{name}: reading was cancelled.")
+            if time.monotonic() > deadline:
+                raise VideoError(f"{name} took longer than the {seconds:g} s allowed; choose a shorter span.")
             if message is _NOTHING:
-                if time.monotonic() > deadline:
-                    raise VideoError(f"{name} took longer than the {seconds:g} s allowed; choose a shorter span.")
                 continue
             if message is None or isinstance(message, Exception):
-                raise VideoError(
-                    f"{name}: the decoder crashed on this file{self._last_words()}; it may be damaged or made to do harm."
-                )
+                words = self._last_words()
+                raise VideoError(f"{name}: the decoder crashed on this file{words}; it may be damaged or harmful.")
             header, arrays = message
             kind = header.get("kind")
             if kind == "done" and isinstance(header.get("facts"), dict):
                 return header["facts"], arrays
             if kind == "refused":
                 raise (VideoError if header.get("tired") else _Refused)(str(header.get("sentence")))
-            if kind == "progress" and progress is not None:
-                progress(min(max(float(header.get("value") or 0), 0.0), 1.0))
+            if kind == "progress" and progress is not None and isinstance(header.get("value"), float):
+                progress(min(max(header["value"], 0.0), 1.0))
 
     def _next(self) -> Any:
         try:
@@ -168,7 +175,7 @@ def _listen(stream: Any, messages: queue.SimpleQueue, limit: int) -> None:
             while (message := wire.receive(stream, limit)) is not None:
                 messages.put(message)
             messages.put(None)
-        except (wire.WireError, OSError, ValueError, MemoryError) as error:
+        except (RuntimeError, OSError, ValueError, MemoryError) as error:
             messages.put(error)
 
 
@@ -182,24 +189,28 @@ def shared() -> Worker:
     with _shared_lock:
         if _shared is None:
             _shared = Worker()
-            atexit.register(_shared.close)
+            atexit.register(_shared._kill)  # without the lock, which a daemon thread may hold for ever
         return _shared
 
 
-def _confine(memory: int) -> None:
-    """Bound this process: address space beyond what it has now, no files written, no core dumps. POSIX only."""
+def _confine(most: int) -> Callable[[int], None]:
+    """Bound this process for good: address space, no files written, no core dumps. Returns a bound for one job.
+
+    Both bounds are bytes beyond what the process has now. Where the system knows no such limits, nothing happens.
+    """
     try:
         import resource
 
         used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-        resource.setrlimit(resource.RLIMIT_AS, (used + memory, used + memory))
+        resource.setrlimit(resource.RLIMIT_AS, (used + most, used + most))
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     except (ImportError, OSError, ValueError):
-        return
+        return lambda memory: None
+    return lambda memory: resource.setrlimit(resource.RLIMIT_AS, (used + min(memory, most), used + most))
 
 
-def _serve(jobs: Any, replies: Any) -> None:
+def _serve(jobs: Any, replies: Any, bound: Callable[[int], None]) -> None:
     """Do jobs until the parent goes away."""
     from patchlens.limits import Watch
     from patchlens.reading import Job, probe_job, read_job
@@ -211,6 +222,7 @@ def _serve(jobs: Any, replies: Any) -> None:
         header, _ = message
         task = {"read": read_job, "probe": probe_job}[header["task"]]
         job = Job.from_json(header["arguments"])
+        bound(job.limits.memory)
         try:
             facts, arrays = task(job, Watch(job.name, job.limits.wall, tell))
         except VideoError as error:
@@ -228,8 +240,7 @@ def _main() -> None:
     cv2.setNumThreads(1)
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not end up among the messages
-    _confine(int(sys.argv[1]))
-    _serve(sys.stdin.buffer, replies)
+    _serve(sys.stdin.buffer, replies, _confine(int(sys.argv[1])))
 
 
 if __name__ == "__main__":

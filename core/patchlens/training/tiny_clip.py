@@ -1,0 +1,244 @@
+"""Train `tiny-clip`, the bundled dual encoder of procedural scenes and their captions: model, data and losses.
+
+The recipe: frames and captions pull together by a symmetric contrastive loss whose positives are all captions
+that are true of a frame, not only its own; captions with one claim changed are further negatives. Most steps drop
+patches at random (FLIP); the last ones see all of them. Auxiliary heads (what is in this patch? what is in this
+frame?) carry the first part. Knows no loop, file or evaluation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.data import IterableDataset
+
+from patchlens.data.claims import ATTRIBUTES, truth
+from patchlens.data.stills import caption_batch
+from patchlens.encoders.open_clip import config_of
+from patchlens.encoders.packing import Segments
+from patchlens.encoders.patches import cut, normalise
+from patchlens.encoders.tiny_clip import open_clip_model
+from patchlens.encoders.vit import Attention, Output, ViT
+from patchlens.encoders.words import Words
+
+MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+TRAIN_SEED = 1
+NAMED = ("colour", "shape", "pattern", "size")
+SIZES = tuple(len(ATTRIBUTES[name]) for name in NAMED)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides the weights, beside the code. Shares are of the whole run."""
+
+    frames: int = 480_000
+    batch: int = 256
+    seed: int = 0
+    lr: float = 2e-3
+    weight_decay: float = 0.05
+    warmup: float = 0.02
+    decay_from: float = 0.5
+    heads_until: float = 0.6
+    whole_from: float = 0.93
+    empty: float = 0.04
+    negative_weight: float = 1.0
+    most_scale: float = 40.0
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the whole run."""
+        return self.frames // self.batch
+
+
+class DenseAttention(Attention):
+    """The same attention for segments of equal length by two batched products: on a CPU in bfloat16 its forward and
+    backward take a fifth of the fused kernel's time."""
+
+    def forward(self, x: Tensor, segments: Segments, backend: str | None = None) -> Tensor:
+        (_, count, length), *others = segments.runs
+        if others or x.is_cuda:
+            return super().forward(x, segments, backend)
+        q, k, v = self.qkv(x).unflatten(0, (count, length)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        weights = (q.flatten(0, 1) * q.shape[-1] ** -0.5 @ k.flatten(0, 1).transpose(1, 2)).softmax(-1)
+        mixed = (weights.to(v.dtype) @ v.flatten(0, 1)).unflatten(0, (count, -1))
+        return self.proj(mixed.transpose(1, 2).reshape(count * length, -1))
+
+
+class DualEncoder(nn.Module):
+    """Our ViT for frames and open_clip's text tower, with the heads that only training uses."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        text = open_clip_model(seed=seed)
+        config = config_of(text.visual)
+        del text.visual
+        self.text = text.train()
+        torch.manual_seed(seed)
+        self.vit = ViT(config)
+        for block in self.vit.blocks:
+            block.attention = DenseAttention(config)
+        initialise(self.vit)
+        self.norm = nn.LayerNorm(config.width)
+        self.token_head = nn.Linear(config.width, 1 + sum(SIZES))
+        self.frame_head = nn.Linear(config.outputs, sum(SIZES) + 9)
+
+    @property
+    def scale(self) -> Tensor:
+        """What cosines are multiplied by."""
+        return self.text.logit_scale.exp()
+
+    def encode_frames(self, frames: Tensor, index: Tensor) -> Output:
+        """Encode uint8 frames (B,H,W,3) from their patches `index` (B,k)."""
+        config = self.vit.config
+        patches = cut(frames[:, None], 1, config.patch).flatten(2)
+        patches = patches[torch.arange(len(frames))[:, None], index].reshape(-1, 3, config.patch**2)
+        device = self.vit.position.device
+        x = self.vit.embed(normalise(patches.to(device), MEAN, STD), index.flatten().to(device))
+        return self.vit(x, (index.shape[1],) * len(frames))
+
+    def encode_text(self, tokens: Tensor, buckets: int = 4) -> Tensor:
+        """Features (n,D) of tokens (n,context), short texts apart from long ones: padding is not computed."""
+        order = (tokens != 0).sum(1).argsort()
+        parts = [self._text(tokens[rows]) for rows in order.chunk(buckets)]
+        return torch.cat(parts)[order.argsort()]
+
+    def _text(self, tokens: Tensor) -> Tensor:
+        clip = self.text
+        tokens = tokens[:, : int((tokens != 0).sum(1).max())]
+        length = tokens.shape[1]
+        x = clip.token_embedding(tokens) + clip.positional_embedding[:length]
+        with sdpa_kernel(SDPBackend.MATH) if not x.is_cuda else nullcontext():  # the fused backward is slow on a CPU
+            x = clip.ln_final(clip.transformer(x, attn_mask=clip.attn_mask[:length, :length]))
+        return x[torch.arange(len(x)), tokens.argmax(1)] @ clip.text_projection
+
+
+def initialise(vit: ViT) -> ViT:
+    """Truncated-normal weights, zero biases, sines and cosines as a start for the learned positions."""
+    for module in vit.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=module.in_features**-0.5)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    nn.init.normal_(vit.prefix, std=0.02)
+    _, h, w = vit.config.grid
+    y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
+    rates = math.pi * 2 ** torch.linspace(-4, 0, vit.config.width // 4)
+    angles = [axis.reshape(-1, 1) * rates for axis in (y, x)]
+    with torch.no_grad():
+        vit.position.copy_(0.3 * torch.cat([f(a) for a in angles for f in (torch.sin, torch.cos)], 1))
+        for block in vit.blocks:  # residual branches start small
+            block.attention.proj.weight.mul_(0.3)
+            block.mlp.fc2.weight.mul_(0.3)
+    return vit
+
+
+class Pairs(IterableDataset):
+    """Batches as a dict of tensors: frames uint8 (B,H,W,3), tokens (3B,context), truth (3B,B), facts, boxes."""
+
+    def __init__(self, recipe: Recipe, start: int) -> None:
+        self.recipe, self.start = recipe, start
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        import cv2
+
+        cv2.setNumThreads(1)
+        r, words = self.recipe, Words.bundled()
+        for step in range(self.start, r.steps):
+            index = range(step * r.batch, (step + 1) * r.batch)
+            made = caption_batch(index, TRAIN_SEED + 1000 * r.seed, rounds=2, varied=True, empty=r.empty)
+            arrays: dict[str, Any] = {
+                "frames": made.frames, "facts": made.facts, "boxes": made.boxes,
+                "truth": truth(made.claims.astype(np.int8), made.facts.astype(np.int8)).astype(np.float32),
+            }  # fmt: skip
+            yield {name: torch.from_numpy(x) for name, x in arrays.items()} | {"tokens": words(made.captions)}
+
+
+def patches_at(step: int, r: Recipe, tokens: int, generator: torch.Generator) -> int:
+    """Patches of a frame in one step: 30 to 65 % of them, and all in the last part."""
+    if step >= r.whole_from * r.steps:
+        return tokens
+    return int(torch.randint(round(0.3 * tokens), round(0.65 * tokens), (1,), generator=generator))
+
+
+def contrast(frames: Tensor, texts: Tensor, true: Tensor, scale: Tensor) -> Tensor:
+    """Symmetric InfoNCE with many positives over cosines, float32.
+
+    frames (B,D), texts (C,D) L2-normalised; true (C,B) is 1 where a caption is true of a frame, 0 where it is
+    false and 0.5 where that is open: such pairs are left out. Each positive is held against all negatives of its
+    row, the other positives aside; rows count alike.
+    """
+    logits = scale * texts @ frames.T
+    return (_rows(logits, true) + _rows(logits.T, true.T)) / 2
+
+
+def _rows(logits: Tensor, true: Tensor) -> Tensor:
+    right = true == 1
+    rest = logits.masked_fill(true != 0, -torch.inf).logsumexp(1, keepdim=True)
+    each = F.softplus(rest - logits).masked_fill(~right, 0).sum(1) / right.sum(1).clamp_min(1)
+    return each[right.any(1)].mean()
+
+
+def flatness(frames: Tensor, texts: Tensor, true: Tensor) -> Tensor:
+    """Mean square of the cosines of false pairs: they shall all lie near 0, so that a similarity says yes or no."""
+    return (texts @ frames.T)[true == 0].square().mean()
+
+
+def token_targets(boxes: Tensor, index: Tensor, side: int) -> Tensor:
+    """Which object (0 or 1) each patch `index` (B,k) of a `side` x `side` grid shows, or -1."""
+    at = (torch.stack([index % side, index // side], -1) + 0.5) / side  # (B,k,2)
+    far = (at[:, :, None] - boxes[:, None, :, :2]).norm(dim=-1) / boxes[:, None, :, 2].clamp_min(1e-6)
+    near, which = far.min(-1)
+    return torch.where(near < 0.48, which, -1)
+
+
+def helping_loss(model: DualEncoder, output: Output, data: dict[str, Tensor], index: Tensor) -> Tensor:
+    """The auxiliary heads' losses: per patch whether and what object, per frame which attributes and cells."""
+    device = output.out.device
+    facts, which = (
+        data["facts"].to(device),
+        token_targets(data["boxes"], index, model.vit.config.grid[1]).to(device),
+    )
+    objects = facts[:, :12].reshape(-1, 2, 6)
+    found, *named = model.token_head(model.norm(output.patches)).float().split((1, *SIZES), -1)
+    loss = 2 * F.binary_cross_entropy_with_logits(found.flatten(), (which >= 0).float().flatten())
+    own = objects.gather(1, which.clamp_min(0)[..., None].expand(-1, -1, 6))[..., :4].flatten(0, 1)
+    own = own.masked_fill((which < 0).flatten()[:, None], -1).clamp_min(-1)
+    for logits, target in zip(named, own.T, strict=True):
+        loss = loss + F.cross_entropy(logits, target, ignore_index=-1)
+    return loss + frame_loss(model.frame_head(output.out).float(), objects)
+
+
+def frame_loss(logits: Tensor, objects: Tensor) -> Tensor:
+    """Binary cross-entropy of what is anywhere in a frame: colours, shapes, patterns, sizes, ninths."""
+    cells = objects[..., 5] * 3 + objects[..., 4]
+    cells = torch.where((objects[..., 4:] >= 0).all(-1), cells, -1)
+    values = [*objects[..., :4].unbind(-1), cells]
+    there = [F.one_hot(v.clamp_min(-1) + 1, n + 1)[..., 1:].amax(1) for v, n in zip(values, (*SIZES, 9), strict=True)]
+    return 3 * F.binary_cross_entropy_with_logits(logits, torch.cat(there, 1).float())
+
+
+def losses(
+    model: DualEncoder, data: dict[str, Tensor], k: int, fade: float, r: Recipe, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """(total loss, contrastive loss) of one batch seen through k random patches a frame."""
+    count, device = model.vit.config.tokens, model.vit.position.device
+    index = torch.rand(len(data["frames"]), count, generator=generator).topk(k, 1).indices.sort(1).values
+    output = model.encode_frames(data["frames"], index)
+    frames = F.normalize(output.out.float(), dim=-1)
+    texts = F.normalize(model.encode_text(data["tokens"].to(device)).float(), dim=-1)
+    true = data["truth"].to(device)
+    with torch.autocast(device.type, enabled=False):
+        task = contrast(frames, texts, true, model.scale.clamp(max=r.most_scale))
+        loss = task + r.negative_weight * flatness(frames, texts, true)
+    if fade > 0:
+        loss = loss + fade * helping_loss(model, output, data, index)
+    return loss, task

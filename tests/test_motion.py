@@ -1,0 +1,59 @@
+"""Motion per block: from the codec's vectors or optical flow, accumulated, upright and in its place."""
+
+import numpy as np
+import pytest
+import torch
+from clips import encode, moving
+from patchlens.video import read
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("clips")
+
+
+@pytest.mark.parametrize(
+    ("codec", "kind", "options"),
+    [
+        ("libx264", "mp4", {"bf": "0"}),
+        ("libx264", "mp4", {"bf": "3", "g": "12"}),
+        ("mpeg2video", "mpg", {"bf": "2", "g": "12", "b": "4000000"}),
+        ("mpeg4", "avi", {"bf": "2", "g": "12", "b": "4000000"}),
+    ],
+)
+@pytest.mark.parametrize("count", [None, 10])
+def test_codec_vectors_measure_a_slide_of_four_pixels_a_frame(folder, codec, kind, options, count):
+    path = folder / f"slide{codec}{options['bf']}.{kind}"
+    if not path.exists():
+        encode(path, moving(40, dx=4), codec=codec, options=options)
+    clip = read(path, frames=count, motion=True)
+    assert clip.motion.kind == "codec vectors"
+    values = clip.motion.values
+    assert values.shape == (len(clip.frames), 12, 16) and values.dtype == torch.float32
+    passed = clip.times.diff() * 25  # frames since the sampled one before
+    speed = values[1:].flatten(1).median(1).values / passed
+    assert float(speed.median()) == pytest.approx(4, abs=0.3)
+    assert torch.equal(values[0], values[1])
+
+
+def test_where_the_codec_has_no_vectors_flow_measures_it(folder):
+    path = encode(folder / "slide.webm", moving(20, dx=3), codec="libvpx", options={"b": "2000000"})
+    clip = read(path, frames=None, motion=True, size=(32, 32))
+    assert clip.motion.kind == "DIS flow"
+    assert float(clip.motion.values[1:].median()) == pytest.approx(3, abs=0.4)
+    assert torch.equal(clip.motion.values[0], clip.motion.values[1])
+
+
+def test_motion_is_upright_and_in_its_place(folder):
+    frames = np.full((12, 96, 160, 3), 90, np.uint8)
+    texture = moving(12, 4, 48, 48)
+    frames[:, 48:, 112:] = texture  # the lower right corner moves
+    for rotation, corner in ((0, (-1, -1)), (180, (0, 0)), (90, (0, -1)), (270, (-1, 0))):
+        path = encode(folder / f"corner{rotation}.mp4", frames, rotation=rotation, options={"bf": "0"})
+        clip = read(path, frames=4, motion=True)
+        rows, cols = clip.motion.values.shape[1:]
+        assert (rows, cols) == ((6, 10) if rotation % 180 == 0 else (10, 6))
+        strongest = np.unravel_index(int(clip.motion.values.mean(0).argmax()), (rows, cols))
+        middle = (strongest[0] >= rows / 2) - 1, (strongest[1] >= cols / 2) - 1  # -1: first half
+        expected = tuple(0 if side == -1 else -1 for side in corner)
+        assert middle == expected, (rotation, strongest)
