@@ -78,9 +78,12 @@ class Entry:
         return tuple(w.tag for w in self.weights)
 
 
-Shape = tuple[
-    int, int, int, float, int
-]  # width, depth, heads, millions of parameters, megabytes of a download
+Shape = tuple[int, int, int, float, int]  # width, depth, heads, millions of parameters, megabytes of a download
+
+
+def _bundled(name: str, family: str, what: str, grid: tuple[int, int, int], tubelet: int, heads: int, **more) -> Entry:
+    weights = (Weights("bundled", "", (f"{name}.safetensors",), "Apache-2.0"),)
+    return Entry(name, family, f"bundled: {what}", grid, tubelet, 8, 192, 6, heads, 2.8, 0, weights, **more)
 
 
 def _videomae(size: str, shape: Shape, tags: dict[str, str]) -> Entry:
@@ -107,8 +110,7 @@ def _timm(name: str, shape: Shape, *tags: str) -> Entry:
     return Entry(name, "timm", summary, grid, 1, patch, *shape, weights, prefix=1, outputs=1000)
 
 
-_BUNDLED = Weights("bundled", "", ("tiny-video.safetensors",), "Apache-2.0")
-_TINY = (192, 6, 3, 2.8, 0)
+_TINY_CLIP = {"prefix": 1, "outputs": 192, "norm_pre": True}
 _KINETICS = {"kinetics": "finetuned-kinetics"}
 _BOTH = _KINETICS | {"ssv2": "finetuned-ssv2"}
 _SHORT = {"kinetics-short": "short-finetuned-kinetics", "ssv2-short": "short-finetuned-ssv2"}  # 800 epochs
@@ -133,18 +135,8 @@ _TI, _S, _B = (192, 12, 3, 5.7, 23), (384, 12, 6, 22.1, 88), (768, 12, 12, 86.6,
 _AUGREG = "augreg_in21k_ft_in1k"
 
 _ENTRIES = (
-    Entry(
-        "tiny-video",
-        "reference",
-        "names 16 motions",
-        (8, 8, 8),
-        2,
-        8,
-        *_TINY,
-        (_BUNDLED,),
-        prefix=8,
-        outputs=16,
-    ),
+    _bundled("tiny-video", "reference", "names 16 motions in procedural video", (8, 8, 8), 2, 3, prefix=8, outputs=16),
+    _bundled("tiny-clip", "tiny_clip", "CLIP for procedural scenes", (1, 12, 12), 1, 6, **_TINY_CLIP),
     _videomae("small", (384, 12, 6, 22.0, 88), _BOTH),
     _videomae("base", (768, 12, 12, 86.5, 346), _BOTH | _SHORT),
     _videomae("large", (1024, 24, 16, 304.3, 1218), _KINETICS),
@@ -169,7 +161,7 @@ CATALOG: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
 
 def bundled() -> tuple[str, ...]:
     """Names of the models that come with PatchLens."""
-    return tuple(e.name for e in CATALOG.values() if e.family == "reference")
+    return tuple(e.name for e in CATALOG.values() if not e.weights[0].repo)
 
 
 def family_of(name: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ imported when first needed.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -52,9 +52,7 @@ class Foreign:
         """
         if name not in self.left:
             first = ", ".join(list(self.left)[:3]) or "nothing"
-            raise ValueError(
-                f"{self.what} lacks {name}; it has {first}, ... Is it a checkpoint of another model?"
-            )
+            raise ValueError(f"{self.what} lacks {name}; it has {first}, ... Is it a checkpoint of another model?")
         return self.left.pop(name)
 
     def layer(self, ours: str, theirs: str, bias: bool = True) -> dict[str, Tensor]:
@@ -103,9 +101,7 @@ def adopt(config: ViTConfig, state: dict[str, Tensor], what: str) -> ViT:
         if n in shapes and tuple(x.shape) != shapes[n]
     ]
     if wrong:
-        raise ValueError(
-            f"{what} does not fit the model: {'; '.join(wrong[:3])}{' ...' if wrong[3:] else ''}."
-        )
+        raise ValueError(f"{what} does not fit the model: {'; '.join(wrong[:3])}{' ...' if wrong[3:] else ''}.")
     vit.load_state_dict({name: x.detach().float().contiguous() for name, x in state.items()}, assign=True)
     return vit.eval()
 
@@ -143,6 +139,22 @@ def eps_of(norms: list[nn.Module], name: str) -> float:
     if len(found) > 1:
         raise misfit(name, f"its norms use different epsilons ({', '.join(map(str, sorted(found)))})")
     return found.pop()
+
+
+def fit(
+    convert: Callable[[dict[str, Tensor], ViTConfig, str], dict[str, Tensor]],
+    state: dict[str, Tensor],
+    config: ViTConfig,
+    what: str,
+) -> ViT:
+    """Convert and adopt a family's state dict.
+
+    Raises ValueError, also where tensors of another model cannot even be joined.
+    """
+    try:
+        return adopt(config, convert(state, config, what), what)
+    except (RuntimeError, IndexError) as error:
+        raise ValueError(f"{what} does not fit the model: its tensors have other shapes ({error}).") from error
 
 
 @contextmanager

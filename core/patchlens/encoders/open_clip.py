@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from patchlens.encoders import weights as files
-from patchlens.encoders.catalog import OPEN_CLIP_FILES, Weights
+from patchlens.encoders.catalog import CATALOG, OPEN_CLIP_FILES, Weights
 from patchlens.encoders.loaded import Inputs, Loaded
-from patchlens.encoders.loading import Foreign, activation_of, adopt, eps_of, misfit, private_rng
+from patchlens.encoders.loading import Foreign, activation_of, eps_of, fit, misfit, private_rng
 from patchlens.encoders.vit import ViTConfig
 
 PREPROCESS = ("mean", "std", "interpolation", "resize_mode")
@@ -48,11 +48,13 @@ def _known(name: str) -> dict[str, Weights]:
     """The weights open_clip knows for a model."""
     import open_clip
 
+    licences = {w.tag: w.licence for w in CATALOG[name].weights} if name in CATALOG else {}
     out = {}
     for tag in open_clip.list_pretrained_tags_by_model(name):
         repo, _, file = open_clip.get_pretrained_cfg(name, tag).get("hf_hub", "").rpartition("/")
         if repo:
-            out[tag] = Weights(tag, repo, (file,) if file else OPEN_CLIP_FILES, "see the hub's page")
+            names = (file,) if file else OPEN_CLIP_FILES
+            out[tag] = Weights(tag, repo, names, licences.get(tag, "see the hub's page"))
     return out
 
 
@@ -62,9 +64,7 @@ def _build(name: str, path: Any, about: dict[str, Any], seed: int) -> nn.Module:
 
     config = open_clip.get_model_config(name)
     if config.get("quick_gelu", False) and about and not about.get("quick_gelu", False):
-        raise ValueError(
-            f"These weights of {name} were trained with plain GELU; take the model without -quickgelu."
-        )
+        raise ValueError(f"These weights of {name} were trained with plain GELU; take the model without -quickgelu.")
     try:
         with private_rng(seed):
             return open_clip.create_model(
@@ -95,11 +95,11 @@ def from_model(
     """
     config = config_of(model.visual, name)
     about = dict(getattr(model.visual, "preprocess_cfg", {}))
-    vit = adopt(config, convert(model.visual.state_dict(), config, f"{name}'s visual tower"), name)
+    resize = about.get("resize_mode", "shortest")
+    if resize not in FITS:
+        raise misfit(name, f"it wants frames resized by {resize!r}")
+    vit = fit(convert, model.visual.state_dict(), config, f"{name}'s visual tower")
     del model.visual
-    fit = about.get("resize_mode", "shortest")
-    if fit not in FITS:
-        raise misfit(name, f"it wants frames resized by {fit!r}")
     side = (config.grid[1] * config.patch, config.grid[2] * config.patch)
     inputs = Inputs(
         side,
@@ -108,7 +108,7 @@ def from_model(
         config.patch,
         tuple(about.get("mean", (0.48145466, 0.4578275, 0.40821073))),
         tuple(about.get("std", (0.26862954, 0.26130258, 0.27577711))),
-        FITS[fit],
+        FITS[resize],
         about.get("interpolation", "bicubic"),
     )
     return Loaded(vit, inputs, None, weights, {}, Text(model, tokenizer), normalise=True)
@@ -125,9 +125,7 @@ class Text:
         """Features (n, D) of n texts, float32 on the CPU, L2-normalised."""
         self._tokenizer = self._tokenizer or self._make()
         device = next(self.model.parameters()).device
-        return F.normalize(
-            self.model.encode_text(self._tokenizer(list(texts)).to(device)).float(), dim=-1
-        ).cpu()
+        return F.normalize(self.model.encode_text(self._tokenizer(list(texts)).to(device)).float(), dim=-1).cpu()
 
 
 def config_of(visual: nn.Module, name: str = "This model") -> ViTConfig:

@@ -19,7 +19,7 @@ from torch import Tensor
 from patchlens.cache import write_whole
 from patchlens.encoders.catalog import BUNDLED
 from patchlens.encoders.loaded import Inputs, Loaded
-from patchlens.encoders.loading import adopt, initialise
+from patchlens.encoders.loading import adopt, initialise, private_rng
 from patchlens.encoders.vit import ViT, ViTConfig
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from patchlens.encoders import weights as files
 from patchlens.encoders.catalog import HUB_FILES, Weights
 from patchlens.encoders.loaded import Inputs, Loaded
-from patchlens.encoders.loading import Foreign, activation_of, adopt, eps_of, misfit, numbered, private_rng
+from patchlens.encoders.loading import Foreign, activation_of, eps_of, fit, misfit, numbered, private_rng
 from patchlens.encoders.vit import ViTConfig
 
 
@@ -35,7 +35,7 @@ def load(name: str, weights: str | None = None, seed: int = 0) -> Loaded:
     state = files.read(path) if path else None
     model = _build(name, state, seed)
     config = config_of(model)
-    vit = adopt(config, convert(state or model.state_dict(), config, chosen.label), chosen.label)
+    vit = fit(convert, state or model.state_dict(), config, chosen.label)
     about = timm.get_pretrained_cfg(f"{name}.{chosen.label}" if chosen.label in known else name)
     about = about.to_dict() if about else dict(model.pretrained_cfg)
     facts = {"library": f"timm {timm.__version__}", **chosen.facts, "crop_pct": about.get("crop_pct", 1.0)}

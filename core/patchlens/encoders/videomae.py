@@ -16,7 +16,7 @@ from torch import Tensor
 from patchlens.encoders import weights as files
 from patchlens.encoders.catalog import CATALOG, Entry, Weights
 from patchlens.encoders.loaded import Inputs, Loaded
-from patchlens.encoders.loading import Foreign, adopt, initialise, misfit, numbered
+from patchlens.encoders.loading import Foreign, fit, initialise, misfit, numbered, private_rng
 from patchlens.encoders.vit import ViT, ViTConfig
 
 HEADS = {384: 6, 768: 12, 1024: 16, 1280: 16}  # by width; the original files state none
@@ -48,7 +48,7 @@ def load(name: str, weights: str | None = None, seed: int = 0) -> Loaded:
     if not is_hugging_face(state):
         settings = {"layer_norm_eps": ORIGINAL_EPS, "post_eps": ORIGINAL_EPS} | settings
     config = config_of(settings, _outputs(state, chosen.label), entry)
-    vit = adopt(config, convert(state, config, chosen.label), chosen.label)
+    vit = fit(convert, state, config, chosen.label)
     facts = chosen.facts | {"sha256": files.digest(path)}
     return Loaded(vit, _inputs(config), _classes(settings, config.outputs), chosen.label, facts)
 
@@ -131,14 +131,13 @@ def sincos(positions: int, width: int) -> Tensor:
     Computed in float64, as the original is, and rounded once.
     """
     column = torch.arange(width, dtype=torch.float64)
-    rate = 10000 ** (-2 * (column // 2) / width)
-    angle = torch.arange(positions, dtype=torch.float64)[:, None] * rate
+    angle = torch.arange(positions, dtype=torch.float64)[:, None] / 10000 ** (2 * (column // 2) / width)
     return torch.where(column % 2 == 0, angle.sin(), angle.cos()).float()
 
 
 def _random(config: ViTConfig, seed: int) -> ViT:
-    vit = initialise(ViT(config), seed)
-    with torch.no_grad():
+    with private_rng(seed), torch.no_grad():  # making layers draws numbers too
+        vit = initialise(ViT(config), seed)
         vit.position.copy_(sincos(config.tokens, config.width))
     return vit
 

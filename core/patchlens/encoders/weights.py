@@ -127,9 +127,7 @@ def locate(path: Path, names: tuple[str, ...] = HUB_FILES) -> Path:
             return path / name
     found = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES)
     if len(found) != 1:
-        raise ValueError(
-            f"The folder {path} holds {len(found)} weights files; name one, or call it {names[0]}."
-        )
+        raise ValueError(f"The folder {path} holds {len(found)} weights files; name one, or call it {names[0]}.")
     return found[0]
 
 
@@ -147,13 +145,10 @@ def read(path: Path) -> dict[str, Tensor]:
         reason = re.search(r"(?:GLOBAL|global) ([\w.]+)", str(error))
         what = f" (it names {reason[1]})" if reason else ""
         raise ValueError(
-            f"{path.name} is a pickle with more than tensors{what}, which could run code; "
-            "convert it to safetensors."
+            f"{path.name} is a pickle with more than tensors{what}, which could run code; convert it to safetensors."
         ) from error
     except Exception as error:  # safetensors and torch raise many kinds on a truncated or foreign file
-        raise ValueError(
-            f"{path.name} cannot be read as weights ({type(error).__name__}); is it whole?"
-        ) from error
+        raise ValueError(f"{path.name} cannot be read as weights ({type(error).__name__}); is it whole?") from error
     state = _unwrap(content)
     if not state:
         raise ValueError(f"{path.name} holds no tensors.")
