@@ -23,7 +23,8 @@ from patchlens.types import (
 )
 
 if TYPE_CHECKING:
-    from patchlens.pipeline import load_encoder, run
+    from patchlens.encoders.resident import load_encoder
+    from patchlens.pipeline import run
     from patchlens.selectors.baselines import Center, Everything, Random, Uniform
     from patchlens.selectors.cues import AttentionReceived, Motion, Saliency
     from patchlens.selectors.oracle import Oracle
@@ -34,7 +35,7 @@ __version__ = "0.1.0"
 # Looked up at first use, so that `import patchlens` stays light.
 _LATE = {
     "run": "pipeline",
-    "load_encoder": "pipeline",
+    "load_encoder": "encoders.resident",
     "register": "registry",
     "knob": "knobs",
     **dict.fromkeys(("All", "TopK", "TopKPerFrame", "Strided", "Threshold"), "keep"),
@@ -58,6 +59,7 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "RLT", "AttentionReceived", "Center", "Clip", "Cost", "Encoding", "Everything", "Grid", "Keep", "Motion", "MotionMap",
-    "Oracle", "RLTTopK", "Random", "Report", "Saliency", "Scores", "Source", "Tokens", "Trace", "Uniform", "load_encoder", "run",
+    "RLT", "AttentionReceived", "Center", "Clip", "Cost", "Encoding", "Everything", "Grid", "Keep", "Motion",
+    "MotionMap", "Oracle", "RLTTopK", "Random", "Report", "Saliency", "Scores", "Source", "Tokens", "Trace", "Uniform",
+    "load_encoder", "run",
 ]  # fmt: skip

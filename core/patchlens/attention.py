@@ -6,17 +6,18 @@ import torch
 from torch import Tensor
 
 from patchlens.encoders.encoder import Encoder
+from patchlens.encoders.vit import Check
 from patchlens.flops import coefficients
 from patchlens.types import Grid, Tokens
 
 
 @torch.no_grad()
-def attention_received(encoder: Encoder, tokens: Tokens, block: int) -> Tensor:
+def attention_received(encoder: Encoder, tokens: Tokens, block: int, check: Check | None = None) -> Tensor:
     """Attention mass per token, float32 (N,): the class token's row, or the mean over all queries; mean over heads."""
     vit, grid = encoder.vit, tokens.grid
     counts = (grid.n,) if encoder.segments == "clip" else (grid.per_frame,) * grid.t
     x, segments, _ = vit.assemble(tokens.embed().to(encoder.device), counts)
-    x = vit.trunk(x, segments, 0, block)
+    x = vit.trunk(x, segments, 0, block, check=check)
     attention = vit.blocks[block].attention
     q, k, _ = attention.qkv(vit.blocks[block].norm1(x)).unflatten(-1, (3, attention.heads, -1)).unbind(1)
     front, length = vit.config.prefix, segments.lengths[0]
@@ -33,7 +34,7 @@ def attention_received(encoder: Encoder, tokens: Tokens, block: int) -> Tensor:
 
 
 def attention_gmacs(encoder: Encoder, grid: Grid, block: int) -> float:
-    """1e9 MACs spent: everything before the block, its q and k, and QK^T once more."""
+    """1e9 MACs spent: everything before the block, its qkv layer, and QK^T once more."""
     config = encoder.config
     count, kept = (1, grid.n) if encoder.segments == "clip" else (grid.t, grid.per_frame)
     before = coefficients(config, blocks=block, head=False).at(kept).total

@@ -11,6 +11,7 @@ import io
 import json
 import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -77,7 +78,9 @@ class Cache:
         if self.folder is None:
             return None
         try:
-            with np.load(self._path(key), allow_pickle=False) as stored:
+            path = self._path(key)
+            with np.load(path, allow_pickle=False) as stored:
+                os.utime(path)  # read lately: trimmed last
                 values = json.loads(str(stored["json"]))
                 return {**values, **{k: torch.from_numpy(stored[k]) for k in stored.files if k != "json"}}
         except Exception:
@@ -98,9 +101,10 @@ class Cache:
         return values
 
     def _trim(self) -> None:
-        files = sorted(
-            ((f.stat().st_mtime, f.stat().st_size, f) for f in self.folder.glob("*/*.npz")), reverse=True
-        )
+        for orphan in self.folder.glob("*/*.partial"):  # left by a kill
+            if time.time() - orphan.stat().st_mtime > 3600:
+                orphan.unlink(missing_ok=True)
+        files = sorted(((f.stat().st_mtime, f.stat().st_size, f) for f in self.folder.glob("*/*.npz")), reverse=True)
         total = 0
         for _, size, file in files:
             total += size

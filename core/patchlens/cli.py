@@ -11,6 +11,7 @@ from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -45,9 +46,7 @@ def run_command(
     video: Annotated[Path, typer.Argument(help="a video file")],
     encoder: Annotated[str, typer.Option(help="see `patchlens list`")] = "tiny-video",
     weights: Annotated[str | None, typer.Option(help="a tag, a file or folder, or random")] = None,
-    selector: Annotated[
-        str, typer.Option(help="the plan, as in rlt:tau=0.1 or rlt:tau=0.1+random:keep=0.5")
-    ] = "rlt",
+    selector: Annotated[str, typer.Option(help="the plan, as in rlt:tau=0.1 or rlt:tau=0.1+random:keep=0.5")] = "rlt",
     label: Annotated[str | None, typer.Option(help="the clip's class, for the oracle and the report")] = None,
     frames: Annotated[int, typer.Option(min=1, max=512, help="frames to sample")] = 16,
     fps: Annotated[float | None, typer.Option(help="sample so many frames per second instead")] = None,
@@ -56,9 +55,7 @@ def run_command(
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16")] = "auto",
     seed: Annotated[int, typer.Option(help="for random choices and random weights")] = 0,
     json: Annotated[str | None, typer.Option(help="write the report here; - prints it")] = None,
-    npz: Annotated[
-        Path | None, typer.Option(help="write mask, scores and run_length, each (t, h, w)")
-    ] = None,
+    npz: Annotated[Path | None, typer.Option(help="write mask, scores and run_length, each (t, h, w)")] = None,
     html: Annotated[Path | None, typer.Option(help="write the one-file offline report")] = None,
     mp4: Annotated[Path | None, typer.Option(help="write the overlay video (H.264)")] = None,
     png: Annotated[Path | None, typer.Option(help="write a contact sheet")] = None,
@@ -68,7 +65,7 @@ def run_command(
     from patchlens.outputs import check_targets, save
 
     outputs = {"json": json, "npz": npz, "html": html, "mp4": mp4, "png": png}
-    check_targets(outputs)
+    check_targets(outputs, video)
     options = dict(
         encoder=encoder, weights=weights, selector=with_knobs(selector, context.args), label=label, frames=frames, fps=fps,
         span=parse_span(span), seed=seed, device=device, dtype=dtype, cache=not no_cache, isolate=True,
@@ -99,17 +96,13 @@ def with_knobs(spec: str, extra: list[str]) -> str:
     for option, value in zip(words[::2], words[1::2], strict=True):
         name = option.removeprefix("--").replace("-", "_")
         takers = [
-            i
-            for i, p in enumerate(parts)
-            if name in {k.name for k in knobs_of(find(p.partition(":")[0].strip()))}
+            i for i, p in enumerate(parts) if name in {k.name for k in knobs_of(find(p.partition(":")[0].strip()))}
         ]
         if not option.startswith("--") or len(takers) != 1:
             many = "more than one selector" if len(takers) > 1 else "no selector"
-            raise ValueError(
-                f"{option} is no option of this command, and {many} of the plan {spec!r} has such a knob."
-            )
+            raise ValueError(f"{option} is no option of this command, and {many} of the plan {spec!r} has such a knob.")
         first = ":" if ":" not in parts[takers[0]] else ","
-        parts[takers[0]] += f"{first}{name}={value}"
+        parts[takers[0]] += f"{first}{name}={quote(value)}"
     return "+".join(parts)
 
 
@@ -133,9 +126,7 @@ def _progress(quiet: bool) -> Any:
     """Stage names on a terminal's stderr; nothing where nobody watches."""
     if quiet or not sys.stderr.isatty():
         return None
-    return lambda stage, share: print(
-        f"\r{stage:<8} {100 * share:3.0f} %", end="\r", file=sys.stderr, flush=True
-    )
+    return lambda stage, share: print(f"\r{stage:<8} {100 * share:3.0f} %", end="\r", file=sys.stderr, flush=True)
 
 
 @train.command("tiny-video")
@@ -143,7 +134,7 @@ def train_tiny_video(
     out: Annotated[Path, typer.Option(help="folder for checkpoints, log and the finished model")] = Path(
         "runs/tiny-video"
     ),
-    clips: Annotated[int, typer.Option(help="training clips, drawn on the fly")] = 320_000,
+    clips: Annotated[int, typer.Option(help="training clips, drawn on the fly")] = 166_400,
     seed: Annotated[int, typer.Option()] = 0,
     device: Annotated[str, typer.Option()] = "auto",
     control: Annotated[
@@ -175,11 +166,28 @@ def main() -> None:
         with suppress(ModuleNotFoundError):  # the core also runs where the app is not installed
             cli.command(point.name)(point.load())
     try:
-        cli()
-    except (ValueError, KeyError, OSError, ImportError) as error:
-        text = error.args[0] if isinstance(error, KeyError) and error.args else str(error)
-        print(f"patchlens: {' '.join(str(text).split())}", file=sys.stderr)
+        sys.exit(cli(standalone_mode=False) or 0)
+    except Exception as error:
+        sentence = _sentence(error)
+        if sentence is None:
+            raise
+        print(f"patchlens: {sentence}", file=sys.stderr)
         sys.exit(2)
+
+
+def _sentence(error: Exception) -> str | None:
+    """What a person should read of an error, on one line; None for one of our own making."""
+    if hasattr(error, "format_message"):  # a usage error of the command line
+        text = error.format_message() or "Give a command; --help lists them."
+    elif isinstance(error, KeyError) and error.args:
+        text = error.args[0]
+    elif isinstance(error, ValueError | KeyError | OSError | ImportError):
+        text = error
+    elif type(error).__name__ == "Abort":
+        text = "Stopped."
+    else:
+        return None
+    return " ".join(str(text).split())
 
 
 if __name__ == "__main__":

@@ -117,9 +117,7 @@ class Clip:
             f"frames are {frames.dtype} {tuple(frames.shape)}; they must be uint8 (T, H, W, 3).",
         )
         count, height, width = frames.shape[:3]
-        digest = sha256(
-            repr((tuple(frames.shape), float(fps))).encode() + frames.numpy().tobytes()
-        ).hexdigest()
+        digest = sha256(repr((tuple(frames.shape), float(fps))).encode() + frames.numpy().tobytes()).hexdigest()
         source = Source(
             name,
             digest,
@@ -130,6 +128,4 @@ class Clip:
             span=(0.0, count / fps),
             frames_read=count,
         )
-        return cls(
-            frames, torch.arange(count, dtype=torch.float64) / fps, source, (0.0, 0.0, width, height), frames
-        )
+        return cls(frames, torch.arange(count, dtype=torch.float64) / fps, source, (0.0, 0.0, width, height), frames)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from patchlens.encoders.encoder import Encoder
+from patchlens.encoders.encoder import Encoder, held_rows
 from patchlens.encoders.packing import Segments, segment_mean
 from patchlens.encoders.vit import Check
 from patchlens.flops import coefficients
@@ -49,10 +49,8 @@ def token_values(
     keeps = keeps or [Keep(torch.ones(x.grid.n, dtype=torch.bool), x.grid) for x in tokens]
     counts = [encoder.counts(k) for k in keeps]
     embedded = [x.embed(None if k.count == k.grid.n else k) for x, k in zip(tokens, keeps, strict=True)]
-    flat, places = sum(counts, ()), _clip_of(counts)
-    activation, gradient, logits, labels = _cut_pass(
-        encoder, torch.cat(embedded), flat, places, block, labels, check
-    )
+    flat, shown = sum(counts, ()), _shown(encoder, keeps, counts)
+    activation, gradient, logits, labels = _cut_pass(encoder, torch.cat(embedded), flat, shown, block, labels, check)
     owner = Segments(flat)
     alpha = segment_mean(gradient, owner)
     signed = (alpha[owner.owner(alpha.device)] * activation).sum(-1).cpu()
@@ -61,10 +59,15 @@ def token_values(
 
 
 def _cut_pass(
-    encoder: Encoder, x: Tensor, counts: tuple[int, ...], clip: Tensor, block: int,
-    labels: Sequence[int | None], check: Check | None,
-) -> tuple[Tensor, Tensor, Tensor, list[int]]:  # fmt: skip
-    """(A, dy/dA) at the patches of `block`, the logits per clip, and the classes explained."""
+    encoder: Encoder,
+    x: Tensor,
+    counts: tuple[int, ...],
+    shown: list[Tensor],
+    block: int,
+    labels: Sequence[int | None],
+    check: Check | None,
+) -> tuple[Tensor, Tensor, Tensor, list[int]]:
+    """(A, dy/dA) at the patches of `block`, the logits per clip (the mean of the segments it shows), the classes."""
     vit = encoder.vit
     with torch.no_grad():
         x, segments, where = vit.assemble(x.to(encoder.device), counts)
@@ -74,12 +77,9 @@ def _cut_pass(
         activation.requires_grad_()
         x = vit.trunk(x + activation, segments, block + 1, check=check)
         out = vit.finish(x, segments, where, counts).out
-        clips = int(clip[-1]) + 1
-        logits = torch.stack(
-            [out[clip == c].mean(0) for c in range(clips)]
-        )  # a clip of frames: mean of its frames
+        logits = torch.stack([out[rows].mean(0) for rows in shown])
         chosen = [int(y.argmax()) if want is None else want for y, want in zip(logits, labels, strict=True)]
-        target = logits[torch.arange(clips), chosen].sum()  # clips do not mix, so one backward serves all
+        target = logits[torch.arange(len(shown)), chosen].sum()  # clips do not mix, so one backward serves all
         (gradient,) = torch.autograd.grad(target, activation)
     pick = slice(None) if where is None else where
     return activation.detach()[pick], gradient[pick], logits.detach().cpu(), chosen
@@ -98,9 +98,26 @@ def resolve_block(encoder: Encoder, block: int) -> int:
     return block % depth
 
 
-def _clip_of(counts: Sequence[tuple[int, ...]]) -> Tensor:
-    """The clip that each segment belongs to."""
-    return torch.tensor([i for i, c in enumerate(counts) for _ in c])
+def block_number(encoder: Encoder, block: str) -> int:
+    """A block given as text.
+
+    Raises ValueError for what is no number, or no block of this encoder.
+    """
+    try:
+        number = int(block)
+    except ValueError:
+        raise ValueError(f"block is {block!r}; give auto or a block number, negative from the end.") from None
+    return resolve_block(encoder, number)
+
+
+def _shown(encoder: Encoder, keeps: Sequence[Keep], counts: Sequence[tuple[int, ...]]) -> list[Tensor]:
+    """For each clip the packed segments that its frames show: an empty frame shows the one before it, as in `encode`."""
+    out, first = [], 0
+    for keep, segments in zip(keeps, counts, strict=True):
+        rows = held_rows(keep) if encoder.segments == "frame" else torch.zeros(1, dtype=torch.long)
+        out.append(first + rows)
+        first += len(segments)
+    return out
 
 
 def _spread(values: Tensor, keep: Keep) -> Tensor:

@@ -125,32 +125,27 @@ def _strided_per_frame(allowed: np.ndarray, grid: Grid, keep: float) -> np.ndarr
     return np.concatenate([_strided(f, keep) if f.any() else f for f in frames])
 
 
-def decide(
-    scores: Scores, rule: Rule, grid: Grid, seed: int = 0, within: np.ndarray | None = None
-) -> np.ndarray:
+def decide(scores: Scores, rule: Rule, grid: Grid, seed: int = 0, within: np.ndarray | None = None) -> np.ndarray:
     """Which tokens one rule keeps, bool (N,), among those in `within` (all tokens without it); never none."""
     allowed = np.ones(grid.n, dtype=bool) if within is None else within
-    order = ranking(scores, seed)
     match rule:
         case All():
-            return allowed.copy()
+            mask = allowed.copy()
         case TopK(keep):
             mask = np.zeros(grid.n, dtype=bool)
-            mask[_best(order, allowed, budget(keep, int(allowed.sum())))] = True
+            mask[_best(ranking(scores, seed), allowed, budget(keep, int(allowed.sum())))] = True
         case TopKPerFrame(keep):
-            mask = _per_frame(order, allowed, grid, keep)
+            mask = _per_frame(ranking(scores, seed), allowed, grid, keep)
         case Strided(keep, per_frame):
             mask = _strided_per_frame(allowed, grid, keep) if per_frame else _strided(allowed, keep)
         case Threshold(tau):
             mask = allowed & (scores.values.numpy() > np.float32(tau))
     if not mask.any():
-        mask[_best(order, allowed, 1)] = True
+        mask[_best(ranking(scores, seed), allowed, 1)] = True
     return mask
 
 
-def fill_first_frame(
-    mask: np.ndarray, scores: Scores, grid: Grid, seed: int, within: np.ndarray
-) -> np.ndarray:
+def fill_first_frame(mask: np.ndarray, scores: Scores, grid: Grid, seed: int, within: np.ndarray) -> np.ndarray:
     """Give frame 0 its best token where it has none, in exchange for the worst kept one (K stays).
 
     A frame encoder repeats the previous feature for an empty frame; the first frame has no previous one.

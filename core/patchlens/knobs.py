@@ -78,9 +78,7 @@ def knob(
 
 def choice(default: str, options: tuple[str, ...], *, stage: str = "keep", help: str = "") -> Any:
     """Declare a knob with a few named values."""
-    return field(
-        default=default, metadata={"knob": dict(kind="choice", options=options, stage=stage, help=help)}
-    )
+    return field(default=default, metadata={"knob": dict(kind="choice", options=options, stage=stage, help=help)})
 
 
 def text(default: str, *, stage: str = "score", help: str = "") -> Any:

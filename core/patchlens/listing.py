@@ -60,9 +60,7 @@ def as_text() -> str:
         shape = "x".join(map(str, e["grid"]))
         lines.append(f"  {e['name']:<24} {e['parameters_m']:>6.1f} M  {shape:<9} {_where(e)}")
         lines.append(f"  {'':<24} {e['summary']}")
-    lines.append(
-        "  any other plain ViT: open_clip:NAME, timm:NAME; --weights takes a tag, a file or folder, or random"
-    )
+    lines.append("  any other plain ViT: open_clip:NAME, timm:NAME; --weights takes a tag, a file or folder, or random")
     for kind in ("selectors", "mergers"):
         lines += ["", kind.upper()] + [line for p in data[kind] for line in _lines(p)]
         lines += [] if data[kind] else ["  none yet"]

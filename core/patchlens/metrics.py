@@ -53,6 +53,7 @@ def report(
             "top1_same": bool(full.logits.argmax() == reduced.logits.argmax()),
             "kl": kl_divergence(full.logits, reduced.logits),
             "label": classes[shown],
+            "label_given": label is not None,
             "label_probability": pair,
         }
     if full.frames is not None:

@@ -14,18 +14,20 @@ from patchlens.cache import write_whole
 from patchlens.types import Trace
 
 
-def check_targets(outputs: dict[str, Any]) -> None:
-    """Raises ValueError before any work when an output cannot be written where it should go."""
+def check_targets(outputs: dict[str, Any], video: Path) -> None:
+    """Raises ValueError before any work when an output has no folder, is the video itself, or is named twice."""
+    taken = {video.resolve(): "the video itself"}
     for kind, target in outputs.items():
         if target in (None, "-"):
             continue
-        parent = Path(target).absolute().parent
-        if not parent.is_dir():
-            raise ValueError(
-                f"--{kind} {target}: the folder {parent} is not there; make it or choose another."
-            )
-        if Path(target).is_dir():
+        path = Path(target).resolve()
+        if not path.parent.is_dir():
+            raise ValueError(f"--{kind} {target}: the folder {path.parent} is not there; make it or choose another.")
+        if path.is_dir():
             raise ValueError(f"--{kind} {target} is a folder; give a file name in it.")
+        if path in taken:
+            raise ValueError(f"--{kind} {target} is {taken[path]}; give each output a file of its own.")
+        taken[path] = f"also the target of --{kind}"
 
 
 def save(trace: Trace, outputs: dict[str, Any]) -> None:

@@ -15,16 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 from patchlens.assembly import Finished, assemble
 from patchlens.cache import Cache, cache_key, default_folder
+from patchlens.encoders.resident import load_encoder
 from patchlens.keep import keep_of
 from patchlens.registry import Selector, knob_values, misfit
 from patchlens.specs import ClipSpec, EncoderSpec, Plan, Request, parse_plan
 from patchlens.types import Clip, Encoding, Scores, Tokens, Trace
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from patchlens.encoders.encoder import Encoder
 
 Steps = Generator[tuple[str, float], None, Trace]
-_ENCODERS: dict[tuple[Any, ...], Encoder] = {}
 _SHARED: list[Cache] = []
 
 
@@ -38,8 +40,9 @@ class RunContext:
 
     encoder: Any
     clip: Clip
-    label: str | int | None
+    label: int | None
     seed: int
+    check: Callable[[], None] | None = None
 
 
 def shared_cache() -> Cache:
@@ -47,30 +50,6 @@ def shared_cache() -> Cache:
     if not _SHARED:
         _SHARED.append(Cache(default_folder()))
     return _SHARED[0]
-
-
-def load_encoder(
-    name: str = "tiny-video",
-    weights: str | None = None,
-    *,
-    seed: int = 0,
-    device: str = "auto",
-    dtype: str = "auto",
-) -> Encoder:
-    """An encoder by name (see `patchlens list`); `weights` is a tag, a file or folder, or "random" (drawn from `seed`).
-
-    The last few are kept loaded. Raises KeyError for an unknown name, ValueError for weights that cannot be had.
-    """
-    from patchlens.encoders.catalog import load_loaded
-    from patchlens.encoders.encoder import Encoder
-
-    key = (name, weights, seed if weights == "random" else 0, device, dtype)
-    if key not in _ENCODERS:
-        made = Encoder(name, load_loaded(name, weights, seed), device, dtype)
-        while len(_ENCODERS) > 3:
-            _ENCODERS.pop(next(iter(_ENCODERS)))
-        _ENCODERS[key] = made
-    return _ENCODERS[key]
 
 
 def run(video: str | Path | Clip, **options: Any) -> Trace:
@@ -126,24 +105,21 @@ def run_steps(
         plan = parse_plan(selector)
         named = isinstance(encoder, str)
         model = load_encoder(encoder, weights, seed=seed, device=device, dtype=dtype) if named else encoder
-        for part in plan.selectors:
-            if problem := misfit(part, model.offers, model.name):
-                raise ValueError(problem)
+        _check_fit(plan, model)
+        number = _checked_label(model, label)
     yield "decode", 0.0
     with clock.stage("decode"):
-        motion = any("motion" in getattr(s, "clip_needs", ()) for s in plan.selectors)
-        ways = dict(
-            frames=None if fps else frames, fps=fps, span=span, motion=motion, progress=progress, cancel=cancel, **reading
-        )
+        ways = dict(frames=None if fps else frames, fps=fps, span=span, motion=_wants_motion(plan), **reading)
+        ways |= {"progress": progress, "cancel": cancel}
         clip = video if isinstance(video, Clip) else _decode(video, model, store, ways)
         clip = model.fit(clip)
         tokens = model.tokens(clip)
     clip_spec = ClipSpec(clip.source.sha256, None if fps else frames, fps, span)
-    request = Request(clip_spec, _encoder_spec(model, seed), str(plan), None, label, seed)
-    context = RunContext(model, clip, _checked_label(model, label), seed)
+    request = Request(clip_spec, _encoder_spec(model, weights, seed), str(plan), None, label, seed)
+    context = RunContext(model, clip, number, seed, clock.check)
     yield "score", 0.0
     with clock.stage("score"):
-        scores = [_score(s, tokens, context, request, store) for s in plan.selectors]
+        scores = [_score(s, tokens, context, store) for s in plan.selectors]
         stages = tuple((x, s.rule()) for x, s in zip(scores, plan.selectors, strict=True))
         keep = keep_of(list(stages), tokens.grid, seed, model.segments == "frame")
     yield "encode", 0.0
@@ -177,9 +153,20 @@ class Clock:
         self.seconds[name] = time.perf_counter() - begun
 
 
-def _encoder_spec(model: Encoder, seed: int) -> EncoderSpec:
+def _encoder_spec(model: Encoder, weights: str | None, seed: int) -> EncoderSpec:
     facts = model.facts
-    return EncoderSpec(model.name, facts["weights"], facts["device"], facts["dtype"], seed)
+    return EncoderSpec(model.name, weights or facts["weights"], facts["device"], facts["dtype"], seed)
+
+
+def _check_fit(plan: Plan, model: Encoder) -> None:
+    """Raises ValueError, in one sentence, when a selector needs what the encoder does not offer."""
+    for part in plan.selectors:
+        if problem := misfit(part, model.offers, model.name):
+            raise ValueError(problem)
+
+
+def _wants_motion(plan: Plan) -> bool:
+    return any("motion" in getattr(s, "clip_needs", ()) for s in plan.selectors)
 
 
 def _checked_label(model: Encoder, label: str | None) -> int | None:
@@ -192,48 +179,44 @@ def _checked_label(model: Encoder, label: str | None) -> int | None:
 
 
 def _decode(path: str | Path, model: Encoder, store: Cache, ways: dict[str, Any]) -> Clip:
-    from patchlens.video import read
+    from patchlens import video
 
     ways = {**ways, "size": model.inputs.size_hw, "fit": model.inputs.fit}
     share = ways.pop("progress")
-    watched = (lambda x: share("decode", x)) if share else None
-    path = Path(path)
+
+    def read() -> Clip:
+        try:
+            return video.read(path, progress=(lambda x: share("decode", x)) if share else None, **ways)
+        except video.Cancelled as stopped:
+            raise Cancelled("The run was cancelled.") from stopped
+
     try:
-        found = path.stat()
-        stamp = (str(path.resolve()), found.st_mtime_ns, found.st_size)
+        found = Path(path).stat()
+        stamp = (str(Path(path).resolve()), found.st_mtime_ns, found.st_size)
     except (OSError, ValueError):
-        return read(path, progress=watched, **ways)  # it says what is wrong
+        return read()  # it says what is wrong
     plain = {k: v for k, v in ways.items() if k != "cancel"}
-    key = cache_key(what="clip", stamp=stamp, **plain)
-    return store.remember(key, lambda: read(path, progress=watched, **ways), _clip_bytes)
+    return store.remember(cache_key(what="clip", stamp=stamp, **plain), read, _clip_bytes)
 
 
 def _clip_bytes(clip: Clip) -> int:
     return clip.frames.numel() + clip.display.numel() + len(clip.proxy or b"")
 
 
-def _clip_key(request: Request, context: RunContext) -> dict[str, Any]:
-    clip, inputs = context.clip, context.encoder.inputs
-    cut = (inputs.frames, inputs.tubelet, inputs.patch)
-    return {
-        "clip": request.clip,
-        "rect": clip.rect,
-        "frames": len(clip.frames),
-        "size": inputs.size_hw,
-        "cut": cut,
-    }
-
-
 def _encoder_key(model: Encoder) -> dict[str, Any]:
     return {**model.facts, **{k: str(v) for k, v in model.loaded.facts.items()}}
 
 
-def _score(s: Selector, tokens: Tokens, context: RunContext, request: Request, store: Cache) -> Scores:
+def _score(s: Selector, tokens: Tokens, context: RunContext, store: Cache) -> Scores:
     """A selector's scores, cached under what they depend on and nothing more."""
-    key = {"selector": s.name, **knob_values(s, "score"), **_clip_key(request, context)}
+    key = {"selector": s.name, "knobs": knob_values(s, "score"), "grid": tokens.grid, "pixels": _digest(tokens.patches)}
     if s.requires:
         key |= {"encoder": _encoder_key(context.encoder), "label": context.label}
-    key |= {"seed": context.seed} if getattr(s, "seeded", False) else {}
+    if getattr(s, "seeded", False):
+        key |= {"seed": context.seed, "clip": context.clip.source.sha256}
+    if getattr(s, "clip_needs", None):
+        motion = context.clip.motion
+        key |= {"rect": context.clip.rect, "motion": _digest(motion.values if motion else context.clip.display)}
 
     def make() -> dict[str, Any]:
         made = s.score(tokens, context)
@@ -245,7 +228,7 @@ def _score(s: Selector, tokens: Tokens, context: RunContext, request: Request, s
 
 
 def _encode_full(model: Encoder, tokens: Tokens, store: Cache, check: Callable[[], None]) -> Encoding:
-    key = cache_key(what="full", encoder=_encoder_key(model), grid=tokens.grid, pixels=_digest(tokens))
+    key = cache_key(what="full", encoder=_encoder_key(model), grid=tokens.grid, pixels=_digest(tokens.patches))
 
     def make() -> dict[str, Any]:
         e = model.encode(tokens, None, check)
@@ -255,10 +238,10 @@ def _encode_full(model: Encoder, tokens: Tokens, store: Cache, check: Callable[[
     return Encoding(**store.arrays(key, make))
 
 
-def _digest(tokens: Tokens) -> str:
+def _digest(values: Tensor) -> str:
     from hashlib import sha256
 
-    return sha256(tokens.patches.contiguous().numpy()).hexdigest()
+    return sha256(values.contiguous().numpy()).hexdigest()
 
 
 __all__ = ["Cancelled", "RunContext", "load_encoder", "run", "run_steps", "shared_cache"]

@@ -22,12 +22,16 @@ T = TypeVar("T", bound=type)
 
 
 class Context(Protocol):
-    """What a selector may ask for beside the tokens: the loaded encoder, the clip, a label and a seed."""
+    """What a selector may ask for beside the tokens: the loaded encoder, the clip, a label (class number) and a seed.
+
+    `check` raises when the run was cancelled; hand it to whatever takes long.
+    """
 
     encoder: Any
     clip: Clip
-    label: str | int | None
+    label: int | None
     seed: int
+    check: Callable[[], None] | None
 
 
 class Selector(Protocol):

@@ -46,9 +46,10 @@ def spec_of(plugin: Any) -> str:
 
 
 def _write(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.10g}"
-    return quote(str(value), safe=" /()'!?") if isinstance(value, str) else str(value)
+    """A value so that `parse_plugin` reads the same one back."""
+    if not isinstance(value, str):
+        return repr(value)
+    return quote(value, safe=" /()'!?" if value == value.strip() else "")
 
 
 def parse_plugin(spec: str, kind: str = "selector") -> Any:

@@ -1,4 +1,4 @@
-"""The types that join everything: Grid, Clip (in `clip.py`), Tokens, Scores, Keep, Encoding, Report, Trace.
+"""The types that join everything: Grid, Tokens, Scores and Keep here, Clip in `clip.py`, the outcome in `results.py`.
 
 All are frozen and check their invariants where they are made; none knows how it is computed or drawn. There is no
 batch axis. Token order is n = (t*h + y)*w + x everywhere, and only `Grid` maps between n, (t, y, x) and pixels.
@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from patchlens.clip import Clip, MotionMap, Source, require
 from patchlens.lazy import torch
+from patchlens.results import Cost, Encoding, Report, Trace
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from patchlens.keep import Rule
-    from patchlens.specs import Request
 
 
 @dataclass(frozen=True)
@@ -92,8 +90,7 @@ class Tokens:
     def __post_init__(self) -> None:
         grid = self.grid
         require(
-            self.patches.shape[0] == grid.n
-            and self.patches.shape[2:] == (grid.tubelet, grid.patch, grid.patch),
+            self.patches.shape[0] == grid.n and self.patches.shape[2:] == (grid.tubelet, grid.patch, grid.patch),
             f"Tokens.patches has shape {tuple(self.patches.shape)}; the grid asks for "
             f"({grid.n}, C, {grid.tubelet}, {grid.patch}, {grid.patch}).",
         )
@@ -136,6 +133,7 @@ class Scores:
         for name, x in (("values", self.values), ("fine", self.fine)):
             if x is None:
                 continue
+            require(x.shape == self.values.shape, f"Scores.fine has shape {tuple(x.shape)}, unlike values.")
             require(
                 x.ndim == 1 and x.dtype == torch.float32,
                 f"Scores.{name} must be float32 (N,), not {x.dtype}.",
@@ -164,11 +162,14 @@ class Keep:
         )
         require(bool(self.mask.any()), "A Keep must keep at least one token.")
         if self.run_length is not None:
+            shape = tuple(self.run_length.shape)
+            require(shape == (self.grid.n,), f"Keep.run_length has shape {shape}; it must be ({self.grid.n},).")
             whole = self.grid.volume(self.run_length).sum(0)
             require(
-                bool(((self.run_length > 0) == self.mask).all()),
+                bool(((self.run_length != 0) == self.mask).all()),
                 "run_length must be 0 exactly where dropped.",
             )
+            require(bool((self.run_length >= 0).all()), "A run length is negative; it counts tubelets.")
             require(bool((whole == self.grid.t).all()), "run lengths must sum to t at every place.")
 
     @property
@@ -190,93 +191,6 @@ class Keep:
     def per_frame(self) -> list[int]:
         """Tokens kept in each tubelet."""
         return self.mask.reshape(self.grid.t, -1).sum(1).tolist()
-
-
-@dataclass(frozen=True, eq=False)
-class Encoding:
-    """What the encoder made of the kept tokens, float32 on the CPU.
-
-    tokens (K, D) last-block outputs of the kept patches; pooled (D,); frames (t, D) or None for space-time encoders;
-    logits (C,) or None; groups int64 (N,) or None: the surviving token each original went into when tokens were merged.
-    """
-
-    tokens: Tensor
-    pooled: Tensor
-    frames: Tensor | None = None
-    logits: Tensor | None = None
-    groups: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Multiply-accumulates of one run, in 1e9: `linear` counts matrix layers, `attention` the QK^T and AV products."""
-
-    linear: float = 0.0
-    attention: float = 0.0
-
-    @property
-    def total(self) -> float:
-        """Linear and attention products together."""
-        return self.linear + self.attention
-
-    def __add__(self, other: Cost) -> Cost:
-        return Cost(self.linear + other.linear, self.attention + other.attention)
-
-
-@dataclass(frozen=True)
-class Report:
-    """What was saved and what it cost; deterministic (wall times live apart, in `Trace.timing`).
-
-    cosine compares pooled features with the full run; kl = KL(full || reduced) in nats; frame_cosine per frame for
-    frame encoders; label_probability pairs are (full, reduced).
-    """
-
-    tokens_total: int
-    tokens_kept: int
-    full: Cost
-    reduced: Cost
-    selector_gmacs: float
-    cosine: float
-    top1_same: bool | None = None
-    kl: float | None = None
-    label: str | None = None
-    label_probability: tuple[float, float] | None = None
-    frame_cosine: tuple[float, ...] | None = None
-
-    @property
-    def keep_ratio(self) -> float:
-        """K/N."""
-        return self.tokens_kept / self.tokens_total
-
-    @property
-    def saved(self) -> float:
-        """Share of the full run's GMACs that is saved once the selector's own cost is paid (negative: it costs more)."""
-        return 1 - (self.reduced.total + self.selector_gmacs) / self.full.total
-
-
-@dataclass(frozen=True, eq=False)
-class Trace:
-    """All that a view may need of one run, as plain data.
-
-    stages are the plan's (scores, rule) pairs in order; scores are those of the first.
-    classes are the encoder's label names or None; encoder holds plain facts (name, weights, device, dtype, ...);
-    timing is seconds per stage; notes are sentences a person should see.
-    """
-
-    request: Request
-    clip: Clip
-    grid: Grid
-    frame_index: Tensor
-    scores: Scores
-    keep: Keep
-    encoding: Encoding
-    reference: Encoding
-    report: Report
-    encoder: dict[str, Any]
-    stages: tuple[tuple[Scores, Rule], ...] = ()
-    classes: tuple[str, ...] | None = None
-    timing: dict[str, float] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
 
 
 __all__ = [

@@ -33,15 +33,11 @@ def pick_device(device: str = "auto") -> torch.device:
     Raises ValueError for a device that is not there.
     """
     if device == "auto":
-        device = (
-            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        )
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(
-            f"The device {device!r} cannot be used here; give auto, cpu, cuda or mps."
-        ) from error
+        raise ValueError(f"The device {device!r} cannot be used here; give auto, cpu, cuda or mps.") from error
     return torch.device(device)
 
 
@@ -144,21 +140,13 @@ class Encoder:
         keeps = list(keeps) if keeps is not None else [None] * len(tokens)
         if len(keeps) != len(tokens):
             raise ValueError(f"There are {len(tokens)} clips and {len(keeps)} keeps; give one keep per clip.")
-        full = [
-            k or Keep(torch.ones(x.grid.n, dtype=torch.bool), x.grid)
-            for x, k in zip(tokens, keeps, strict=True)
-        ]
+        full = [k or Keep(torch.ones(x.grid.n, dtype=torch.bool), x.grid) for x, k in zip(tokens, keeps, strict=True)]
         patches = torch.cat(
-            [
-                x.patches if k.count == x.grid.n else x.patches[k.index]
-                for x, k in zip(tokens, full, strict=True)
-            ]
+            [x.patches if k.count == x.grid.n else x.patches[k.index] for x, k in zip(tokens, full, strict=True)]
         )
         index = torch.cat([k.index for k in full])
         counts = [self.counts(k) for k in full]
-        output = self.fast(
-            self._embed(self.fast, patches, index), sum(counts, ()), backend=backend, check=check
-        )
+        output = self.fast(self._embed(self.fast, patches, index), sum(counts, ()), backend=backend, check=check)
         return [self._encoding(part, k) for part, k in zip(_split(output, counts), full, strict=True)]
 
     def _encoding(self, output: Output, keep: Keep) -> Encoding:

@@ -28,9 +28,7 @@ def normalise(
 ) -> Tensor:
     """uint8 patches (K, C, ...) to (x/255 - mean) / std per channel, flattened to (K, C*...)."""
     scale = torch.tensor([1 / (255 * s) for s in std], device=patches.device, dtype=torch.float32)
-    shift = torch.tensor(
-        [-m / s for m, s in zip(mean, std, strict=True)], device=patches.device, dtype=torch.float32
-    )
+    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=patches.device, dtype=torch.float32)
     shape = (1, -1) + (1,) * (patches.ndim - 2)
     return torch.addcmul(shift.reshape(shape), patches.float(), scale.reshape(shape)).flatten(1).to(dtype)
 
@@ -45,9 +43,7 @@ def frame_choice(have: int, want: int | None, tubelet: int) -> Tensor:
     return torch.linspace(0, have - 1, want, dtype=torch.float64).round().long()
 
 
-def fit_frames(
-    frames: Tensor, size_hw: tuple[int, int], fit: str
-) -> tuple[Tensor, tuple[float, float, float, float]]:
+def fit_frames(frames: Tensor, size_hw: tuple[int, int], fit: str) -> tuple[Tensor, tuple[float, float, float, float]]:
     """Resize uint8 frames (T, H, W, 3) to `size_hw` by "squash" or "crop" (short side, then centre).
 
     Returns the frames and the rectangle (x0, y0, x1, y1) of the input they cover, in its pixels.

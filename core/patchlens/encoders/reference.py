@@ -17,10 +17,14 @@ from safetensors.torch import save
 from torch import Tensor
 
 from patchlens.cache import write_whole
+from patchlens.encoders import weights as files
 from patchlens.encoders.catalog import BUNDLED
-from patchlens.encoders.loaded import Inputs, Loaded
-from patchlens.encoders.loading import adopt, initialise, private_rng
+from patchlens.encoders.loaded import IMAGENET_MEAN, IMAGENET_STD, Inputs, Loaded
+from patchlens.encoders.loading import adopt, initialise
 from patchlens.encoders.vit import ViT, ViTConfig
+
+CONFIG = ViTConfig(width=192, depth=6, heads=3, mlp=768, grid=(8, 8, 8), patch=8, tubelet=2, prefix=8, outputs=16)
+MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +61,8 @@ def load(name: str, weights: str | None = None, seed: int = 0) -> Loaded:
     """
     if weights == "random":
         from patchlens.data.motions import CLASSES
-        from patchlens.training.tiny_video import CONFIG, MEAN, STD
 
-        return Loaded(
-            initialise(ViT(CONFIG), seed), _inputs(CONFIG, MEAN, STD), CLASSES, "random", {"seed": seed}
-        )
+        return Loaded(initialise(ViT(CONFIG), seed), _inputs(CONFIG, MEAN, STD), CLASSES, "random", {"seed": seed})
     bundled = weights in (None, "bundled")
     path = BUNDLED / f"{name}.safetensors" if bundled else Path(str(weights))
     state, card = _read(path)
@@ -71,7 +72,14 @@ def load(name: str, weights: str | None = None, seed: int = 0) -> Loaded:
     facts = {k: card[k] for k in ("oracle_block", "trained", "accuracy") if k in card}
     inputs = _inputs(config, tuple(card["mean"]), tuple(card["std"]))
     tag = "bundled" if bundled else path.name
-    return Loaded(vit, inputs, tuple(card["classes"]), tag, {**facts, "licence": "Apache-2.0"}, domain=domain)
+    return Loaded(
+        vit,
+        inputs,
+        tuple(card["classes"]),
+        tag,
+        {**facts, "licence": "Apache-2.0", "sha256": files.digest(path)},
+        domain=domain,
+    )
 
 
 def _inputs(config: ViTConfig, mean: tuple[float, ...], std: tuple[float, ...]) -> Inputs:
@@ -86,9 +94,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             card = json.loads(file.metadata()["card"])
             return {k: file.get_tensor(k) for k in file.keys()}, card  # noqa: SIM118 - not a dict
     except FileNotFoundError:
-        raise ValueError(
-            f"There is no file {path.name}; train it with `patchlens train tiny-video`."
-        ) from None
+        raise ValueError(f"There is no file {path.name}; train it with `patchlens train tiny-video`.") from None
     except Exception as error:
         raise ValueError(
             f"{path.name} is no reference model of PatchLens ({error}); give a file that its training wrote."

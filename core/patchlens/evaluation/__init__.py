@@ -1,1 +1,1 @@
-""""""
+"""Evaluation: sweeps, grounding and the principles, always with intervals."""

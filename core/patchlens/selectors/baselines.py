@@ -43,9 +43,7 @@ class Random:
     def score(self, tokens: Tokens, context: Context) -> Scores:
         """Uniform noise from the seed and the clip's content."""
         seed = (context.seed * 1_000_003 + int(context.clip.source.sha256[:12], 16)) % 2**63
-        return Scores(
-            torch.rand(tokens.grid.n, generator=torch.Generator().manual_seed(seed)), "random number in 0..1"
-        )
+        return Scores(torch.rand(tokens.grid.n, generator=torch.Generator().manual_seed(seed)), "random number in 0..1")
 
     def rule(self) -> Rule:
         """Top K."""
@@ -88,9 +86,7 @@ class Center:
         y = torch.arange(g.h) - (g.h - 1) / 2
         x = torch.arange(g.w) - (g.w - 1) / 2
         near = -(y[:, None] ** 2 + x[None, :] ** 2)
-        return Scores(
-            near.float().reshape(-1).repeat(g.t), "minus squared distance to the centre, in patches"
-        )
+        return Scores(near.float().reshape(-1).repeat(g.t), "minus squared distance to the centre, in patches")
 
     def rule(self) -> Rule:
         """Top K."""

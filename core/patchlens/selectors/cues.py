@@ -28,7 +28,9 @@ class Motion:
         """Mean motion magnitude of each token since the frame before, in pixels of the source."""
         motion = context.clip.motion or flow(context.clip)
         values = pool(motion, context.clip, tokens)
-        facts = {"motion": motion.kind, "seconds": motion.seconds}
+        facts = {"motion": motion.kind}
+        if motion.kind != "codec vectors":
+            facts["note"] = f"Motion is {motion.kind}: computing it takes time (timing_s) that GMACs do not count."
         return Scores(values, f"pixels moved per sampled frame ({motion.kind})", facts=facts)
 
     def rule(self) -> Rule:
@@ -94,14 +96,11 @@ class AttentionReceived:
     def score(self, tokens: Tokens, context: Context) -> Scores:
         """Attention mass per token (the mean over a segment of L keys is 1/L)."""
         from patchlens.attention import attention_gmacs, attention_received
-        from patchlens.gradcam import resolve_block
+        from patchlens.gradcam import block_number
 
         encoder = context.encoder
-        try:
-            block = resolve_block(encoder, int(self.block))
-        except ValueError as error:
-            raise ValueError(f"{error} (attention:block={self.block})") from None
-        values = attention_received(encoder, tokens, block)
+        block = block_number(encoder, self.block)
+        values = attention_received(encoder, tokens, block, context.check)
         gmacs = attention_gmacs(encoder, tokens.grid, block)
         return Scores(values, f"attention received in block {block}", gmacs=gmacs, facts={"block": block})
 
@@ -129,12 +128,8 @@ class Saliency:
         cells = torch.nn.functional.adaptive_avg_pool2d(maps[:, None], (g.h, g.w))[:, 0]
         values = cells.reshape(g.t, g.tubelet, g.h, g.w).mean(1).reshape(-1)
         side = maps.shape[-1]
-        gmacs = (
-            len(maps) * 2 * side**2 * 12 / 1e9
-        )  # two FFTs of 64 x 64: about 2 log2(64) operations per pixel
-        return Scores(
-            values.float(), "spectral residual, 1 = the frame's mean (stand-in for CPFE)", gmacs=gmacs
-        )
+        gmacs = len(maps) * 2 * side**2 * 12 / 1e9  # two FFTs of 64 x 64: about 2 log2(64) operations per pixel
+        return Scores(values.float(), "spectral residual, 1 = the frame's mean (stand-in for CPFE)", gmacs=gmacs)
 
     def rule(self) -> Rule:
         """Top K."""

@@ -28,20 +28,18 @@ class Oracle:
     keep: float = knob(0.5, 0.01, 1.0, step=0.01, unit="share of tokens", help="keep ratio K/N")
     label: str = text("auto", help="auto, predicted, or a class name")
     block: str = text("auto", help="auto, or a block number (negative from the end)")
-    per: str = choice(
-        "clip", ("clip", "frame"), help="choose over the whole clip, or the same share of every frame"
-    )
+    per: str = choice("clip", ("clip", "frame"), help="choose over the whole clip, or the same share of every frame")
     requires = frozenset({"logits", "gradients"})
     monotone = True
 
     def score(self, tokens: Tokens, context: Context) -> Scores:
         """The token-value map; ties of the ReLU are broken by the value before it."""
-        from patchlens.gradcam import resolve_block, token_values, token_values_gmacs, unit_range
+        from patchlens.gradcam import token_values, token_values_gmacs, unit_range
 
         encoder = context.encoder
-        block = resolve_block(encoder, self._block(encoder))
+        block = self._block(encoder)
         wanted = self._class(encoder, context.label)
-        (value,) = token_values(encoder, [tokens], [wanted], block)
+        (value,) = token_values(encoder, [tokens], [wanted], block, check=context.check)
         facts: dict[str, Any] = {
             "block": block,
             "label": encoder.classes[value.label],
@@ -59,13 +57,12 @@ class Oracle:
         return best(self.keep, self.per)
 
     def _block(self, encoder: Any) -> int:
-        if self.block == "auto":
-            named = encoder.loaded.facts.get("oracle_block")
-            return int(named) if named is not None else -2 if encoder.config.pool == "cls" else -1
-        try:
-            return int(self.block)
-        except ValueError:
-            raise ValueError(f"block is {self.block!r}; give auto or a block number.") from None
+        from patchlens.gradcam import block_number, resolve_block
+
+        if self.block != "auto":
+            return block_number(encoder, self.block)
+        named = encoder.loaded.facts.get("oracle_block")
+        return resolve_block(encoder, int(named) if named is not None else -2 if encoder.config.pool == "cls" else -1)
 
     def _class(self, encoder: Any, given: str | int | None) -> int | None:
         label = given if self.label == "auto" else self.label
@@ -86,10 +83,12 @@ def class_number(classes: tuple[str, ...], label: str | int) -> int:
 
     Raises ValueError naming some of the classes.
     """
+    if isinstance(label, int) and 0 <= label < len(classes):
+        return label
     lowered = [c.lower() for c in classes]
     if str(label).lower() in lowered:
         return lowered.index(str(label).lower())
-    if str(label).isdigit() and int(label) < len(classes):
+    if str(label).isdecimal() and int(label) < len(classes):
         return int(label)
     raise ValueError(f"The encoder knows no class {label!r}; it knows {len(classes)}: {', '.join(classes[:16])}"
                      f"{', ...' if len(classes) > 16 else '.'}")  # fmt: skip

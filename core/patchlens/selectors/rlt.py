@@ -57,9 +57,7 @@ class RLTTopK:
     """The same differences with a fixed budget: the K tokens that changed most. Not RLT, but comparable at equal K."""
 
     keep: float = knob(0.5, 0.01, 1.0, step=0.01, unit="share of tokens", help="keep ratio K/N")
-    per: str = choice(
-        "clip", ("clip", "frame"), help="choose over the whole clip, or the same share of every frame"
-    )
+    per: str = choice("clip", ("clip", "frame"), help="choose over the whole clip, or the same share of every frame")
     monotone = True
 
     def score(self, tokens: Tokens, context: Context) -> Scores:

@@ -19,12 +19,9 @@ from torch.utils.data import IterableDataset
 
 from patchlens.data.motions import CLASSES, batch
 from patchlens.encoders.patches import cut, normalise
+from patchlens.encoders.reference import CONFIG, MEAN, STD
 from patchlens.encoders.vit import ViT, ViTConfig
 
-CONFIG = ViTConfig(
-    width=192, depth=6, heads=3, mlp=768, grid=(8, 8, 8), patch=8, tubelet=2, prefix=8, outputs=len(CLASSES)
-)
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 TRAIN_SEED, VALIDATION_SEED, TEST_SEED = 1, 2, 3  # streams of procedural clips that never meet
 MOST_TOKENS = 64 * 224  # in one step: long sequences get fewer clips
 
@@ -171,9 +168,7 @@ def losses(vit: ViT, heads: TokenHeads, data: tuple[Tensor, ...], k: int, biased
         return task, task
     actor, motion = heads(output.patches)
     per_token = labels.repeat_interleave(k)
-    find = F.binary_cross_entropy_with_logits(
-        actor.float(), (share > 0.1).float(), pos_weight=torch.tensor(4.0)
-    )
+    find = F.binary_cross_entropy_with_logits(actor.float(), (share > 0.1).float(), pos_weight=torch.tensor(4.0))
     name = F.cross_entropy(motion.float(), per_token, reduction="none") * share
     return task + fade * (2 * find + r.token_weight * name.sum() / share.sum().clamp_min(1)), task
 

@@ -122,37 +122,50 @@ def _provenance(folder: Path, recipe: Recipe) -> dict[str, Any]:
     }
 
 
+def _rate(a: dict[str, Any]) -> str:
+    low, high = a["interval"]
+    return f"{100 * a['top1']:.1f} % [{100 * low:.1f}, {100 * high:.1f}] (n = {a['clips']})"
+
+
 def as_markdown(card: dict[str, Any]) -> str:
     """The card for people."""
     trained, recipe = card["trained"], card["recipe"]
-
-    def rate(a: dict[str, Any]) -> str:
-        return f"{100 * a['top1']:.1f} % [{100 * a['interval'][0]:.1f}, {100 * a['interval'][1]:.1f}] (n = {a['clips']})"
-
+    command = f"patchlens train tiny-video --clips {recipe['clips']} --seed {recipe['seed']}"
+    start, tokens = 100 * recipe["easy_until"], 100 * recipe["token_losses_until"]
     lines = [
         "# tiny-video",
         "",
         "A space-time ViT that names 16 procedural motions (`patchlens.data.motions`, default difficulty).",
-        f"Trained by `patchlens train tiny-video --clips {recipe['clips']} --seed {recipe['seed']}`: {trained['steps']} steps,",
-        f"{trained['hardware']}, torch {trained['torch']}, {trained['date']}, commit {trained['commit']}.",
+        f"Trained by `{command}`: {trained['steps']} steps, {trained['hardware']}, torch {trained['torch']},",
+        f"{trained['date']}, commit {trained['commit']}.",
         "",
-        f"The start ({100 * recipe['easy_until']:.0f} % of the steps) uses clips that grow from easy to the default; token choice leans to",
-        f"frame differences for {100 * recipe['biased_until']:.0f} %; two per-token losses (actor or not; which motion) fade out by",
-        f"{100 * recipe['token_losses_until']:.0f} %. From then on tokens are dropped at random only, full clips included.",
+        f"The start, {start:.0f} % of the steps, uses clips that grow from easy to the default difficulty, and token choice",
+        f"that leans to frame differences; two per-token losses (actor or not; which motion) fade out by {tokens:.0f} %. After",
+        "the start, tokens are dropped at random only, full clips included.",
         "",
-        "| measured on held-out clips | top-1 |",
+        "| measured on held-out clips | top-1 [95 % interval] |",
         "|---|---|",
-        f"| all tokens | {rate(card['accuracy'])} |",
-        f"| half of the tokens, at random | {rate(card['accuracy_half_random'])} |",
-        *(f"| {name} | {rate(a)} |" for name, a in card["per_class"].items()),
+        f"| all tokens | {_rate(card['accuracy'])} |",
+        f"| half of the tokens, at random | {_rate(card['accuracy_half_random'])} |",
+        *(f"| {name} | {_rate(a)} |" for name, a in card["per_class"].items()),
         "",
-        "It cannot see anything else: on real footage its answers are guesses, and the app and the JSON say so by the distance",
-        "of the clip's feature from those of its own kind.",
+        "It cannot see anything else: on real footage its answers are guesses, and the app and the JSON say so by the",
+        "distance of the clip's feature from those of its own kind.",
     ]
-    if "oracle_by_block" in card:
-        names = [k for k in card["oracle_by_block"][0] if k != "block"]
-        lines += ["", f"Accuracy with the Grad-CAM oracle's tokens by block ({card['oracle_clips']} validation clips; label and keep ratio):",
-                  "", "| block | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]  # fmt: skip
-        lines += [f"| {r['block']} | " + " | ".join(f"{100 * r[n]:.1f}" for n in names) + " |" for r in card["oracle_by_block"]]
-        lines += ["", f"The oracle's default block is {card['oracle_block']}, chosen on these clips."]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines + _oracle_table(card)) + "\n"
+
+
+def _oracle_table(card: dict[str, Any]) -> list[str]:
+    if "oracle_by_block" not in card:
+        return []
+    names = [k for k in card["oracle_by_block"][0] if k != "block"]
+    return [
+        "",
+        f"Accuracy with the Grad-CAM oracle's tokens by block ({card['oracle_clips']} validation clips; label, keep ratio):",
+        "",
+        "| block | " + " | ".join(names) + " |",
+        "|---" * (len(names) + 1) + "|",
+        *(f"| {r['block']} | " + " | ".join(f"{100 * r[n]:.1f}" for n in names) + " |" for r in card["oracle_by_block"]),
+        "",
+        f"The oracle's default block is {card['oracle_block']}, chosen on these clips.",
+    ]

@@ -100,7 +100,7 @@ def train(folder: Path, r: Recipe, device: str = "cpu", every: int = 100, check:
     state = State(vit, heads, optimisers(vit, heads, r), torch.Generator().manual_seed(r.seed))
     state.load(folder / "last.pt", device)
     log, begun, first = Log(folder / "log.csv", COLUMNS, state.step), time.time(), state.step
-    loader = DataLoader(Clips(r, state.step), batch_size=None, num_workers=1, prefetch_factor=6)
+    loader = DataLoader(Clips(r, state.step), batch_size=None, num_workers=1, prefetch_factor=6, multiprocessing_context="spawn")
     for data in loader:
         loss, task = optimise(state, data, r, device)
         state.step += 1
@@ -134,9 +134,7 @@ def optimise(state: State, data: tuple[Any, ...], r: Recipe, device: str) -> tup
         for group in opt.param_groups:
             group["lr"] = (r.lr if isinstance(opt, torch.optim.Muon) else r.lr / 2) * rate(state.step, r)
     with torch.autocast(torch.device(device).type, torch.bfloat16):
-        loss, task = losses(
-            state.vit, state.heads, data, k, at < r.biased_until, fade, r, state.generator, device
-        )
+        loss, task = losses(state.vit, state.heads, data, k, at < r.biased_until, fade, r, state.generator, device)
     loss.backward()
     torch.nn.utils.clip_grad_norm_([*state.vit.parameters(), *state.heads.parameters()], 1.0)
     for opt in state.opts:
