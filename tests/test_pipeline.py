@@ -351,6 +351,7 @@ class Far:
     """A domain that every clip lies outside of."""
 
     limit = 1.0
+    drawn_by = "the toy shop"
 
     def distance(self, feature: torch.Tensor) -> float:
         return 2.5
@@ -360,12 +361,15 @@ def test_footage_unlike_the_training_is_said_to_be(space_time):
     stranger = toys.space_time()
     stranger.loaded.domain = Far()
     trace = run(toys.clip(), encoder=stranger, cache=False)
-    assert trace.encoder["domain"] == {"like_training": False, "distance": 2.5, "limit": 1.0}
+    told = {"like_training": False, "distance": 2.5, "limit": 1.0, "trained_on": "the toy shop"}
+    assert trace.encoder["domain"] == told
     assert len(trace.notes) == 1 and trace.notes[0].startswith(
         "This footage is unlike what toy-space-time was trained on"
     )
     Far.limit = 3.0
-    assert not run(toys.clip(), encoder=stranger, cache=False).notes
+    assert run(toys.clip(), encoder=stranger, cache=False).notes, "near, but drawn by somebody else"
+    own = patchlens.Clip.from_frames(toys.clip().frames, drawn_by="the toy shop")
+    assert not run(own, encoder=stranger, cache=False).notes
 
 
 REFUSED = [

@@ -50,7 +50,7 @@ def assemble(run: Finished) -> Trace:
         classes=model.classes,
         label=run.label,
     )
-    domain = _domain(model, run.reference)
+    domain = _domain(run)
     return Trace(
         request=run.request,
         clip=run.clip,
@@ -76,13 +76,17 @@ def _facts(model: Encoder, domain: dict[str, Any] | None) -> dict[str, Any]:
     return {**model.loaded.facts, **model.facts, **about}
 
 
-def _domain(model: Encoder, reference: Encoding) -> dict[str, Any] | None:
-    """Whether the clip looks like the bundled model's training, by the distance of its feature."""
-    known = model.loaded.domain
+def _domain(run: Finished) -> dict[str, Any] | None:
+    """Whether the clip is like the bundled model's training: drawn by the same module, and its feature no outlier.
+
+    The feature's distance alone would miss half of real footage, so origin decides first.
+    """
+    known = run.model.loaded.domain
     if known is None:
         return None
-    distance = known.distance(reference.pooled)
-    return {"like_training": distance <= known.limit, "distance": distance, "limit": known.limit}
+    distance = known.distance(run.reference.pooled)
+    like = run.clip.source.drawn_by == known.drawn_by and distance <= known.limit
+    return {"like_training": like, "distance": distance, "limit": known.limit, "trained_on": known.drawn_by}
 
 
 def _notes(run: Finished, domain: dict[str, Any] | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""The command line: `patchlens list`, `run`, `train`, and what other packages add (`patchlens app`).
+"""The command line: `patchlens list` and `run`, what `commands/` holds, and what other packages add (`patchlens app`).
 
 Knows arguments, printing and exit codes; every command is one call into the library. A bad input is one sentence on
 stderr and exit status 2, with nothing half-written.
@@ -16,6 +16,7 @@ from urllib.parse import quote
 import typer
 
 from patchlens import __version__
+from patchlens.commands import evaluate, train_reference, train_video
 
 cli = typer.Typer(
     name="patchlens",
@@ -25,8 +26,13 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-train = typer.Typer(help="Train the models that PatchLens ships.", no_args_is_help=True)
+train = typer.Typer(help="Train the models that PatchLens ships, or one on your own classes.", no_args_is_help=True)
 cli.add_typer(train, name="train")
+cli.command("sweep")(evaluate.sweep_command)
+cli.command("principles")(evaluate.principles_command)
+train.command("tiny-video")(train_reference.tiny_video_command)
+train.command("tiny-clip")(train_reference.tiny_clip_command)
+train.command("video")(train_video.train_video_command)
 
 
 @cli.command("list")
@@ -127,24 +133,6 @@ def _progress(quiet: bool) -> Any:
     if quiet or not sys.stderr.isatty():
         return None
     return lambda stage, share: print(f"\r{stage:<8} {100 * share:3.0f} %", end="\r", file=sys.stderr, flush=True)
-
-
-@train.command("tiny-video")
-def train_tiny_video(
-    out: Annotated[Path, typer.Option(help="folder for checkpoints, log and the finished model")] = Path(
-        "runs/tiny-video"
-    ),
-    clips: Annotated[int, typer.Option(help="training clips, drawn on the fly")] = 166_400,
-    seed: Annotated[int, typer.Option()] = 0,
-    device: Annotated[str, typer.Option()] = "auto",
-    control: Annotated[
-        str, typer.Option(help="none, shuffled (frames in random order) or single (one frame)")
-    ] = "none",
-) -> None:
-    """Train the bundled space-time model on procedural motions; resumes from its last checkpoint."""
-    from patchlens.training.tiny_video_run import run_training
-
-    run_training(out, clips=clips, seed=seed, device=device, control=control)
 
 
 def _version(show: bool) -> None:

@@ -23,7 +23,8 @@ class Source:
     """Where a clip came from, and what its file says of itself.
 
     `size_hw` is the upright picture in pixels, `span` the (start, end) asked for in seconds, `fps` the mean rate (None
-    where the file gives no usable one), `frames_read` how many frames the decoder delivered.
+    where the file gives no usable one), `frames_read` how many frames the decoder delivered, `drawn_by` the program that says it drew
+    the clip (a file's comment): PatchLens's own clips name the module.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Source:
     rotation: int = 0
     span: tuple[float, float] | None = None
     frames_read: int = 0
+    drawn_by: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +105,7 @@ class Clip:
         return read(path, frames=frames, **options)
 
     @classmethod
-    def from_frames(cls, frames: Any, fps: float = 25.0, name: str = "frames") -> Clip:
+    def from_frames(cls, frames: Any, fps: float = 25.0, name: str = "frames", drawn_by: str = "") -> Clip:
         """Make a clip of uint8 frames (T, H, W, 3) shown at `fps`; the pixels are used untouched.
 
         Raises ValueError for another dtype or shape, or a rate that is not positive.
@@ -118,14 +120,9 @@ class Clip:
         )
         count, height, width = frames.shape[:3]
         digest = sha256(repr((tuple(frames.shape), float(fps))).encode() + frames.numpy().tobytes()).hexdigest()
+        length = count / fps
         source = Source(
-            name,
-            digest,
-            (height, width),
-            fps,
-            count / fps,
-            "frames",
-            span=(0.0, count / fps),
-            frames_read=count,
-        )
+            name, digest, (height, width), fps, length, "frames",
+            span=(0.0, length), frames_read=count, drawn_by=drawn_by,
+        )  # fmt: skip
         return cls(frames, torch.arange(count, dtype=torch.float64) / fps, source, (0.0, 0.0, width, height), frames)

@@ -31,11 +31,19 @@ class Mp4Writer:
     """An open H.264 MP4; `target` is a path or a seekable binary file. Use it in a `with` block."""
 
     def __init__(
-        self, target: str | os.PathLike[str] | BinaryIO, size_hw: tuple[int, int], crf: int, preset: str, gop: int
+        self,
+        target: str | os.PathLike[str] | BinaryIO,
+        size_hw: tuple[int, int],
+        crf: int,
+        preset: str,
+        gop: int,
+        comment: str = "",
     ) -> None:
         path = os.fspath(target) if isinstance(target, str | os.PathLike) else target
         on_disk = {"movflags": "+faststart"} if isinstance(path, str) else {}  # needs to reopen the file
         self._file = av.open(path, "w", format="mp4", options=on_disk)
+        if comment:
+            self._file.metadata["comment"] = comment
         options = {"crf": str(crf), "preset": preset, "g": str(gop), "bf": "0"}
         self._stream = self._file.add_stream("libx264", rate=30, options=options)
         self._stream.height, self._stream.width = size_hw
@@ -69,11 +77,16 @@ class Mp4Writer:
 
 
 def write_mp4(
-    target: str | os.PathLike[str] | BinaryIO, frames: Iterable[Any], fps: float = 25.0, crf: int = 20, gop: int = 48
+    target: str | os.PathLike[str] | BinaryIO,
+    frames: Iterable[Any],
+    fps: float = 25.0,
+    crf: int = 20,
+    gop: int = 48,
+    comment: str = "",
 ) -> int:
     """Write RGB frames, each uint8 (H, W, 3) of one size, as an H.264 MP4; returns how many.
 
-    An odd side grows by one repeated row or column. Raises ValueError for no frames, another shape, or a rate that is
+    `comment` goes into the file's metadata. An odd side grows by one repeated row or column. Raises ValueError for no frames, another shape, or a rate that is
     not positive.
 
         write_mp4("out.mp4", clip.frames, fps=8)
@@ -88,7 +101,7 @@ def write_mp4(
                 raise ValueError(f"frame {count} is {picture.dtype} {picture.shape}; it must be uint8 (H, W, 3).")
             if writer is None:
                 size = picture.shape
-                writer = Mp4Writer(target, (size[0] + size[0] % 2, size[1] + size[1] % 2), crf, "medium", gop)
+                writer = Mp4Writer(target, (size[0] + size[0] % 2, size[1] + size[1] % 2), crf, "medium", gop, comment)
             if picture.shape != size:
                 raise ValueError(f"frame {count} is {picture.shape}; the first was {size}: all must have one size.")
             picture = np.pad(picture, ((0, size[0] % 2), (0, size[1] % 2), (0, 0)), "edge")

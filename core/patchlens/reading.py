@@ -172,6 +172,7 @@ def _facts(track: Track, album: Album, run: Pass, table: Table, sampling: Sampli
         "fps": rate,
         "duration": length if table.whole else max(length, announced or 0.0),
         "codec": track.stream.codec_context.name,
+        "drawn_by": track.container.metadata.get("comment", "")[:80],
         "rotation": album.scaler.turn.degrees,
         "frames_read": run.frames_read,
         "notes": notes,

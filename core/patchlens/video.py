@@ -164,6 +164,7 @@ def _clip(job: Job, digest: str, facts: Facts, arrays: Arrays) -> Clip:
             rotation=int(facts["rotation"]),
             span=job.span,
             frames_read=int(facts["frames_read"]),
+            drawn_by=str(facts["drawn_by"]),
         )
         x0, y0, x1, y1 = map(float, facts["rect"])
         return Clip(

@@ -24,6 +24,7 @@ from .textures import background
 
 __all__ = ["CLASSES", "SAMPLES", "SCENES", "MotionClip", "batch", "motion_clip", "sample_clip"]
 
+DRAWN_BY = "patchlens.data.motions"  # how its clips name their origin
 CLASSES: tuple[str, ...] = (
     "left to right", "right to left", "top to bottom", "bottom to top", "rotating clockwise",
     "rotating counter-clockwise", "growing", "shrinking", "appearing", "disappearing", "shaking sideways",

@@ -31,12 +31,14 @@ MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
 class Domain:
     """Where a model's features lie on clips like its training's.
 
-    mean (D,), precision (D, D): of pooled features; limit: the distance that 99 % of such clips stay below.
+    mean (D,), precision (D, D): of pooled features; limit: the distance that 99 % of such clips stay below;
+    drawn_by: the module that drew them all.
     """
 
     mean: Tensor
     precision: Tensor
     limit: float
+    drawn_by: str = "patchlens.data.motions"
 
     @classmethod
     def fit(cls, features: Tensor) -> Domain:

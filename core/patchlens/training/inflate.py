@@ -1,9 +1,9 @@
 """From any loaded ViT to a space-time classifier of a person's own classes.
 
-An image model is inflated: each patch weight is shared out over the frames of a tubelet, each position is that of the picture
-plus that of the time, which starts at zero, and the patches are averaged instead of reading a class token, so that every token
-counts for itself. Knows no data and no training.
-Source: I3D (Carreira & Zisserman 2017) for the repeated and rescaled weights; ViViT (Arnab et al. 2021) sec. 3.4 for ViTs.
+An image model is inflated: each patch weight is shared out over the frames of a tubelet, each position is that of the
+picture plus that of the time, which starts at zero, and the patches are averaged instead of reading a class token, so that
+every token counts for itself. Knows no data and no training.
+Source: I3D (Carreira & Zisserman 2017) for the repeated and rescaled weights; ViViT (Arnab et al. 2021) sec. 3.4.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def start_from(name: str, loaded: Loaded, classes: tuple[str, ...], frames: int 
     """
     inputs, config = loaded.inputs, replace(loaded.vit.config, outputs=len(classes), output_bias=True)
     if inputs.frames is not None:
-        vit, made = _with_head(loaded, config, classes, seed), f"{name} ({loaded.weights})"
+        vit, made = with_head(loaded, classes, seed), f"{name} ({loaded.weights})"
     else:
         if frames < TUBELET or frames % TUBELET:
             raise ValueError(f"frames is {frames}; an inflated model has tubelets of {TUBELET}, so give a multiple.")
@@ -66,9 +66,11 @@ def start_from(name: str, loaded: Loaded, classes: tuple[str, ...], frames: int 
     return Start(vit.float().train().requires_grad_(True), inputs, made)
 
 
-def _with_head(loaded: Loaded, config: ViTConfig, classes: tuple[str, ...], seed: int) -> ViT:
+def with_head(loaded: Loaded, classes: tuple[str, ...], seed: int = 0) -> ViT:
+    """A copy of the loaded ViT with a head for `classes`: its own where they are the same ones, else a new one."""
+    config = replace(loaded.vit.config, outputs=len(classes), output_bias=True)
     state = {k: v.detach().clone() for k, v in loaded.vit.state_dict().items()}
-    if loaded.classes != classes:
+    if loaded.classes != classes or "head.bias" not in state:
         state |= _new_head(config, seed)
     vit = ViT(config)
     vit.load_state_dict(state)

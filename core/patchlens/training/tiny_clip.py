@@ -41,7 +41,7 @@ class Recipe:
     """All that decides the weights, beside the code. Shares are of the whole run."""
 
     frames: int = 480_000
-    batch: int = 256
+    batch: int = 128
     seed: int = 0
     lr: float = 2e-3
     weight_decay: float = 0.05

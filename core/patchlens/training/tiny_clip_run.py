@@ -130,7 +130,10 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     state, last = State.start(folder, r, device), min(until or r.steps, r.steps)
     log, begun, first = Log(folder / "log.csv", COLUMNS, state.step), time.time(), state.step
-    loader = DataLoader(Pairs(r, state.step), batch_size=None, num_workers=1, prefetch_factor=4)
+    # A forked worker would inherit OpenCV's thread pool without its threads, and wait for them.
+    loader = DataLoader(
+        Pairs(r, state.step), batch_size=None, num_workers=1, prefetch_factor=4, multiprocessing_context="spawn"
+    )
     for data in loader if state.step < last else ():
         loss, task = optimise(state, data, r)
         done = state.step >= last

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import csv
-import datetime
-import platform
-import subprocess
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,12 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from patchlens.data.motions import CLASSES, batch
+from patchlens.data.motions import CLASSES, DRAWN_BY, batch
 from patchlens.encoders.encoder import Encoder
 from patchlens.encoders.loaded import Inputs, Loaded
 from patchlens.encoders.reference import Domain, write
 from patchlens.encoders.vit import ViT
 from patchlens.evaluation.intervals import wilson
+from patchlens.evaluation.provenance import provenance
 from patchlens.gradcam import token_values
 from patchlens.keep import TopK, keep_of
 from patchlens.training.tiny_video import CONFIG, MEAN, STD, TEST_SEED, VALIDATION_SEED, Recipe
@@ -55,7 +53,7 @@ def chunks(encoder: Encoder, seed: int, count: int) -> Any:
     """Yield (tokens of up to CHUNK clips, labels) of a held-out stream, frames made at the encoder's size."""
     for start in range(0, count, CHUNK):
         frames, labels, _ = batch(range(start, min(count, start + CHUNK)), seed=seed, size=encoder.inputs.size_hw[0])
-        yield [encoder.tokens(Clip.from_frames(f, fps=8.0)) for f in frames], torch.from_numpy(labels)
+        yield [encoder.tokens(Clip.from_frames(f, fps=8.0, drawn_by=DRAWN_BY)) for f in frames], torch.from_numpy(labels)
 
 
 def _labels(seed: int, count: int) -> Tensor:
@@ -107,19 +105,11 @@ def _accuracy(right: Tensor, count: int | None = None) -> dict[str, Any]:
 
 
 def _provenance(folder: Path, recipe: Recipe) -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     log = folder / "log.csv"
     rows = list(csv.DictReader(log.open())) if log.exists() else []
-    return {
-        "date": datetime.date.today().isoformat(),
-        "hardware": f"{platform.machine()} CPU, {torch.get_num_threads()} threads, bf16 autocast",
-        "torch": torch.__version__,
-        "commit": commit.stdout.strip() or "unknown",
-        "steps": recipe.steps,
-        "clips": recipe.clips,
-        "seed": recipe.seed,
-        "clips_per_s": float(rows[-1]["clips_per_s"]) if rows else None,
-    }
+    speed = float(rows[-1]["clips_per_s"]) if rows else None
+    run = {"steps": recipe.steps, "clips": recipe.clips, "seed": recipe.seed, "clips_per_s": speed}
+    return {**provenance(), **run}
 
 
 def _rate(a: dict[str, Any]) -> str:
@@ -132,11 +122,12 @@ def as_markdown(card: dict[str, Any]) -> str:
     trained, recipe = card["trained"], card["recipe"]
     command = f"patchlens train tiny-video --clips {recipe['clips']} --seed {recipe['seed']}"
     start, tokens = 100 * recipe["easy_until"], 100 * recipe["token_losses_until"]
+    where = trained["accelerator"] or f"{trained['machine']}, {trained['threads']} threads"
     lines = [
         "# tiny-video",
         "",
         "A space-time ViT that names 16 procedural motions (`patchlens.data.motions`, default difficulty).",
-        f"Trained by `{command}`: {trained['steps']} steps, {trained['hardware']}, torch {trained['torch']},",
+        f"Trained by `{command}`: {trained['steps']} steps, bf16 autocast, {where}, torch {trained['torch']},",
         f"{trained['date']}, commit {trained['commit']}.",
         "",
         f"The start, {start:.0f} % of the steps, uses clips that grow from easy to the default difficulty, and token choice",
@@ -165,7 +156,10 @@ def _oracle_table(card: dict[str, Any]) -> list[str]:
         "",
         "| block | " + " | ".join(names) + " |",
         "|---" * (len(names) + 1) + "|",
-        *(f"| {r['block']} | " + " | ".join(f"{100 * r[n]:.1f}" for n in names) + " |" for r in card["oracle_by_block"]),
+        *(
+            f"| {r['block']} | " + " | ".join(f"{100 * r[n]:.1f}" for n in names) + " |"
+            for r in card["oracle_by_block"]
+        ),
         "",
         f"The oracle's default block is {card['oracle_block']}, chosen on these clips.",
     ]

@@ -1,0 +1,116 @@
+"""What competes in a sweep, and how a budget (keep ratio K/N) sets one of its knobs.
+
+A selector with a `keep` knob takes the budget as it is. One that decides by a threshold (RLT) has no budget: its
+threshold is solved on the scores of the whole set, so that the mean keep ratio is the nearest that it can reach. Anything
+else (a plan of several selectors, a schedule, or a spec that names its knob: `rlt:tau=0.1`) runs as written. Knows no
+model and no data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from patchlens.keep import Threshold
+from patchlens.knobs import Knob, knobs_of
+from patchlens.registry import plugins
+from patchlens.specs import Plan, parse_plan
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A plan, the name its rows carry, and the knob that a budget sets (None: it runs as written).
+
+    solved: the knob is a threshold to be solved per set; seeded: its choice is random, so it runs with several seeds.
+    """
+
+    plan: Plan
+    name: str
+    knob: str | None = None
+    solved: bool = False
+    seeded: bool = False
+
+    def at(self, value: float | None) -> Plan:
+        """The plan with its knob at `value`."""
+        if self.knob is None or value is None:
+            return self.plan
+        return Plan((replace(self.plan.selectors[0], **{self.knob: float(value)}),))
+
+
+def contender(spec: str | Any) -> Contender:
+    """A contender from the grammar, a selector or a Plan.
+
+    Raises KeyError or ValueError in one sentence, among others for a merger, which no sweep can run yet.
+    """
+    if isinstance(spec, str) and spec.partition(":")[0].strip() in plugins("merger"):
+        raise ValueError(f"{spec!r} is a merger; sweeps compare selectors so far.")
+    plan = parse_plan(spec)
+    seeded = any(getattr(s, "seeded", False) for s in plan.selectors)
+    knob = _budget_knob(plan)
+    if knob is None or (isinstance(spec, str) and f"{knob.name}=" in spec.replace(" ", "")):
+        return Contender(plan, str(plan), seeded=seeded)
+    return Contender(plan, _without(str(plan), knob.name), knob.name, knob.name != "keep", seeded)
+
+
+def _without(spec: str, knob: str) -> str:
+    """A selector's spec without one knob."""
+    name, _, rest = spec.partition(":")
+    left = [item for item in rest.split(",") if not item.startswith(f"{knob}=")]
+    return name + (":" + ",".join(left) if left != [""] and left else "")
+
+
+def _budget_knob(plan: Plan) -> Knob | None:
+    if len(plan.selectors) != 1:
+        return None
+    selector = plan.selectors[0]
+    knobs = {k.name: k for k in knobs_of(type(selector))}
+    return knobs.get("keep") or next((k for k in knobs.values() if _is_threshold(selector, k)), None)
+
+
+def _is_threshold(selector: Any, knob: Knob) -> bool:
+    """Whether the rule is a threshold at this knob's value."""
+    if knob.kind != "float" or not isinstance(selector.rule(), Threshold):
+        return False
+    middle = (knob.low + knob.high) / 2
+    moved = replace(selector, **{knob.name: middle}).rule()
+    return isinstance(moved, Threshold) and moved.tau == middle
+
+
+def solve(values: Sequence[np.ndarray], budget: float, low: float, high: float) -> tuple[float, float]:
+    """The threshold in low..high whose mean keep ratio is nearest to `budget`, and that ratio.
+
+    values: float32 scores (N,) of each clip; kept is what is strictly above, as `keep.decide` has it, at least one token a
+    clip. The ratio falls in steps as the threshold rises, so it is bisected over the values themselves.
+    Raises ValueError for no scores.
+    """
+    if not len(values):
+        raise ValueError("There are no scores to solve a threshold on.")
+    every = np.concatenate([*values, np.float32([low, high])]).astype(np.float64).clip(low, high)
+    steps = np.unique(every[np.isfinite(every)])
+    ascending = [np.sort(v) for v in values]
+    first, last = 0, len(steps) - 1
+    while last - first > 1:  # ratio(first) >= budget >= ratio(last), where reachable
+        middle = (first + last) // 2
+        if reached(ascending, steps[middle]) >= budget:
+            first = middle
+        else:
+            last = middle
+    ratio, best = min(
+        ((reached(ascending, steps[i]), i) for i in (first, last)), key=lambda pair: abs(pair[0] - budget)
+    )
+    return float(steps[best]), ratio
+
+
+def reached(ascending: Sequence[np.ndarray], tau: float) -> float:
+    """Mean keep ratio of a strict threshold over each clip's sorted scores."""
+    kept = [max(1, len(v) - int(np.searchsorted(v, np.float32(tau), side="right"))) / len(v) for v in ascending]
+    return float(np.mean(kept))
+
+
+def solved_value(who: Contender, values: Sequence[np.ndarray], budget: float) -> float:
+    """A contender's threshold for one budget, within its knob's bounds."""
+    knob = next(k for k in knobs_of(type(who.plan.selectors[0])) if k.name == who.knob)
+    return solve(values, budget, knob.low, knob.high)[0]

@@ -1,0 +1,181 @@
+"""From a table of per-sample results to rows: one per contender and budget, with intervals and paired comparisons.
+
+Intervals are 95 %, over clips: the bootstrap, or Wilson's for rates of few clips (see `intervals.mean_interval`). Runs with
+several seeds are averaged within a clip first. Knows nothing of models, files or printing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from patchlens.evaluation.budgets import Contender
+from patchlens.evaluation.intervals import Interval, mcnemar, mean_interval, paired, words
+from patchlens.evaluation.job import Table
+from patchlens.evaluation.measure import Variant
+
+NEAR = 0.02  # budgets count as equal when the reached keep ratios are this close
+PARTS = ("easy", "middle", "hard")  # thirds of the clips by difficulty
+COLUMNS = {"top1": "right", "agreement": "same", "cosine": "cosine", "kl": "kl", "probability": "probability"}
+
+Row = dict[str, Any]
+
+
+def rows_of(table: Table) -> list[Row]:
+    """All rows, the full run ("everything") first.
+
+    A row has selector, plan (with its knob's value), budget (asked; None as written), reached (mean K/N), n, seeds, views;
+    top1 and interval (None without labels); agreement with the full run, cosine, kl (nats) and probability of the label,
+    with intervals; gmacs per view (reduced run and selector), gmacs_selector, saved; vs_random and vs_all (paired
+    difference of top-1, or of the cosine without labels: difference, interval, McNemar p, a word); groups (by class,
+    difficulty, camera).
+    """
+    rows = [_full_row(table)]
+    return rows + [_row(table, who, budget, runs) for (who, budget), runs in cells(table).items()]
+
+
+def cells(table: Table) -> dict[tuple[Contender, float | None], dict[Variant, np.ndarray]]:
+    """The variants by contender and budget, each with its seeds."""
+    out: dict[tuple[Contender, float | None], dict[Variant, np.ndarray]] = {}
+    for variant, measured in table.runs.items():
+        out.setdefault((variant.contender, variant.asked), {})[variant] = measured
+    return out
+
+
+def metric(table: Table) -> str:
+    """What comparisons are about: "right" where the set's labels are the encoder's classes, else "cosine"."""
+    return "cosine" if np.isnan(table.full["right"]).all() else "right"
+
+
+def per_clip(runs: Sequence[np.ndarray], name: str, where: np.ndarray | slice = slice(None)) -> np.ndarray:
+    """One value per clip: the mean over seeds, NaN left out where a clip has no such value."""
+    values = np.mean([r[name][where] for r in runs], 0)
+    return values[~np.isnan(values)]
+
+
+def _figures(runs: list[np.ndarray]) -> Row:
+    """The mean and interval of everything measured."""
+    out: Row = {}
+    for name, column in COLUMNS.items():
+        values = per_clip(runs, column)
+        found = mean_interval(values) if len(values) else None
+        out[name] = _round(found.mean) if found else None
+        out["interval" if name == "top1" else f"{name}_interval"] = [_round(x) for x in found.ends] if found else None
+    return out
+
+
+def _full_row(table: Table) -> Row:
+    gmacs = float(table.full["gmacs"].mean())
+    return {
+        "selector": "everything", "plan": "everything", "budget": 1.0, "reached": 1.0, "n": len(table.names), "seeds": 1,
+        "views": str(table.views), **_figures([table.full]), "gmacs": _round(gmacs), "gmacs_selector": 0.0, "saved": 0.0,
+        "vs_random": None, "vs_all": None, "groups": groups_of(table, [table.full]),
+    }  # fmt: skip
+
+
+def _row(table: Table, who: Contender, budget: float | None, runs: dict[Variant, np.ndarray]) -> Row:
+    found, first = list(runs.values()), next(iter(runs))
+    own, reduced = (float(np.mean([r[c] for r in found])) for c in ("own", "gmacs"))
+    reached = float(np.mean([r["ratio"] for r in found]))
+    rival = _random_at(table, budget, reached) if who.name != "random" else None
+    return {
+        "selector": who.name, "plan": str(who.at(first.value)), "budget": budget, "reached": _round(reached),
+        "n": len(table.names), "seeds": len(found), "views": str(table.views), **_figures(found),
+        "gmacs": _round(reduced + own), "gmacs_selector": _round(own),
+        "saved": _round(1 - (reduced + own) / float(table.full["gmacs"].mean())),
+        "vs_random": compare(table, found, rival) if rival else None,
+        "vs_all": compare(table, found, [table.full]), "groups": groups_of(table, found),
+    }  # fmt: skip
+
+
+def _random_at(table: Table, budget: float | None, reached: float) -> list[np.ndarray] | None:
+    """Random's runs at a budget, where that is what the other side reached as well."""
+    runs = [r for v, r in table.runs.items() if v.contender.name == "random" and v.asked == budget]
+    near = runs and abs(float(np.mean([r["ratio"] for r in runs])) - reached) <= NEAR
+    return runs if near else None
+
+
+def compare(table: Table, first: list[np.ndarray], second: list[np.ndarray]) -> Row:
+    """Paired comparison on the same clips: difference, interval, the largest McNemar p over pairs of seeds, a word."""
+    name = metric(table)
+    difference = paired(per_clip(first, name), per_clip(second, name))
+    p = None
+    if name == "right":
+        known = ~np.isnan(table.full["right"])
+        p = max(mcnemar(a["right"][known], b["right"][known]) for a in first for b in second)
+    return {"of": "top1" if name == "right" else name, "difference": _round(difference.mean),
+            "interval": [_round(x) for x in difference.ends], "p": p and _round(p), "word": words(difference)}  # fmt: skip
+
+
+def masks_of(table: Table) -> dict[str, dict[str, np.ndarray]]:
+    """Groups of clips, bool (n,) each: by class, by thirds of difficulty, by camera, as far as the set knows them."""
+    masks: dict[str, dict[str, np.ndarray]] = {}
+    labels = np.array([x or "" for x in table.labels])
+    masks["class"] = {c: labels == c for c in sorted(set(labels.tolist()) - {""})}
+    if (edges := difficulty_edges(table)) is not None:
+        third = np.searchsorted(edges, [f["difficulty"] for f in table.facts])
+        masks["difficulty"] = {name: third == i for i, name in enumerate(PARTS)}
+    cameras = np.array([str(f.get("camera", "")) for f in table.facts])
+    masks["camera"] = {c: cameras == c for c in sorted(set(cameras.tolist()) - {""})}
+    return {kind: {k: m for k, m in found.items() if m.any()} for kind, found in masks.items() if found}
+
+
+def difficulty_edges(table: Table) -> list[float] | None:
+    """The difficulties that part the clips into thirds, where the set knows them."""
+    difficulty = [f.get("difficulty") for f in table.facts]
+    if not difficulty or None in difficulty:
+        return None
+    return [_round(x) for x in np.quantile(difficulty, [1 / 3, 2 / 3])]
+
+
+def groups_of(table: Table, runs: list[np.ndarray]) -> dict[str, dict[str, Row]]:
+    """n, top1 (or cosine) and interval of each group of clips."""
+    column = metric(table)
+    name = "top1" if column == "right" else column
+    out: dict[str, dict[str, Row]] = {}
+    for kind, masks in masks_of(table).items():
+        for group, mask in masks.items():
+            values = per_clip(runs, column, mask)
+            if len(values):
+                found: Interval = mean_interval(values)
+                row = {"n": len(values), name: _round(found.mean), "interval": [_round(x) for x in found.ends]}
+                out.setdefault(kind, {})[group] = row
+    return out
+
+
+def _round(x: float) -> float:
+    return round(float(x), 6)
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The rows as a table for a README: points and percent, GMACs with the selector's own."""
+    lines = [
+        "| selector | keep (reached) | top-1 % | against random | against all | same answer % | cosine | KL | GMACs "
+        "| saved % |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for r in rows:
+        asked = "as written" if r["budget"] is None else f"{r['budget']:g}"
+        near = "" if r["budget"] is not None and abs(r["reached"] - r["budget"]) < 0.005 else f" ({r['reached']:.3f})"
+        lines.append(
+            f"| {r['selector']} | {asked}{near} | {_percent(r['top1'], r['interval'])} | {_against(r['vs_random'])} "
+            f"| {_against(r['vs_all'])} | {_percent(r['agreement'], None)} | {r['cosine']:.3f} "
+            f"| {'' if r['kl'] is None else format(r['kl'], '.3f')} | {r['gmacs']:.3f} | {100 * r['saved']:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def _percent(mean: float | None, interval: list[float] | None) -> str:
+    if mean is None:
+        return ""
+    return f"{100 * mean:.1f}" + (f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else "")
+
+
+def _against(found: Row | None) -> str:
+    if found is None:
+        return ""
+    if found["of"] != "top1":
+        return f"{found['difference']:+.3f} {found['word']}"
+    return f"{100 * found['difference']:+.1f} {found['word']}"

@@ -1,0 +1,139 @@
+/**
+ * How scores become a decision: the same interpreter as keep.py, number for number.
+ *
+ * Float32 comparisons, integer counts, and ties broken by a seeded integer hash, never by token order. Knows no canvas
+ * and no page; a test holds it equal to Python on random scores. A stage is {values, fine, rule}; a grid {t, h, w}.
+ */
+
+/** K for a keep ratio: floor(keep * count), at least 1; the 1e-9 undoes binary round-off. */
+export function budget(keep, count) {
+  return Math.max(1, Math.floor(keep * count + 1e-9));
+}
+
+/** A uint32 per token number from MurmurHash3's finaliser: a bijection, so that no two tokens tie. */
+export function tieHash(n, seed) {
+  const hashes = new Uint32Array(n);
+  for (let i = 0; i < n; i++) {
+    let x = (Math.imul(i, 0x9e3779b1) + (seed | 0)) >>> 0;
+    x = Math.imul(x ^ (x >>> 16), 0x85ebca6b) >>> 0;
+    x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35) >>> 0;
+    hashes[i] = (x ^ (x >>> 16)) >>> 0;
+  }
+  return hashes;
+}
+
+/** Token numbers from best to worst: by value, then the finer value, then the hash. */
+export function ranking(values, fine, seed) {
+  const hashes = tieHash(values.length, seed);
+  const order = Uint32Array.from(values.keys());
+  return order.sort((a, b) => {
+    if (values[a] !== values[b]) return values[a] > values[b] ? -1 : 1;
+    if (fine && fine[a] !== fine[b]) return fine[a] > fine[b] ? -1 : 1;
+    return hashes[a] - hashes[b];
+  });
+}
+
+/** How many tokens a mask (Uint8Array) holds. */
+export function count(mask) {
+  let total = 0;
+  for (const kept of mask) total += kept;
+  return total;
+}
+
+/** Set the first k token numbers of `order` that are allowed. */
+function takeBest(mask, order, allowed, k) {
+  for (let i = 0; i < order.length && k > 0; i++) {
+    if (allowed[order[i]]) {
+      mask[order[i]] = 1;
+      k--;
+    }
+  }
+}
+
+/** The members of `allowed` inside tubelet t alone. */
+function inFrame(allowed, grid, t) {
+  const size = grid.h * grid.w;
+  const inside = new Uint8Array(allowed.length);
+  inside.set(allowed.subarray(t * size, (t + 1) * size), t * size);
+  return inside;
+}
+
+/** Evenly spaced members of `allowed`, in integer arithmetic. */
+function takeStrided(mask, allowed, keep) {
+  const members = [];
+  allowed.forEach((yes, n) => yes && members.push(n));
+  const k = budget(keep, members.length);
+  for (let i = 0; i < k; i++) mask[members[Math.floor((i * (members.length - 1)) / Math.max(1, k - 1))]] = 1;
+}
+
+/** Run `take(mask, allowed)` on the clip, or on every tubelet that has anything to choose from. */
+function perFrame(mask, allowed, grid, take) {
+  for (let t = 0; t < grid.t; t++) {
+    const here = inFrame(allowed, grid, t);
+    if (count(here)) take(mask, here);
+  }
+}
+
+/** Which tokens one rule keeps among those in `allowed`; never none. */
+export function decide(values, order, rule, grid, allowed) {
+  const mask = new Uint8Array(values.length);
+  const best = (m, among) => takeBest(m, order, among, budget(rule.keep, count(among)));
+  const strided = (m, among) => takeStrided(m, among, rule.keep);
+  if (rule.kind === "all") mask.set(allowed);
+  else if (rule.kind === "topk") best(mask, allowed);
+  else if (rule.kind === "topk_per_frame") perFrame(mask, allowed, grid, best);
+  else if (rule.kind === "strided" && rule.per_frame) perFrame(mask, allowed, grid, strided);
+  else if (rule.kind === "strided") strided(mask, allowed);
+  else if (rule.kind === "threshold") {
+    const tau = Math.fround(rule.tau);
+    for (let n = 0; n < mask.length; n++) mask[n] = allowed[n] && values[n] > tau ? 1 : 0;
+  } else throw new Error(`keep.js knows no rule of kind ${rule.kind}`);
+  if (rule.kind !== "all" && !mask.includes(1)) takeBest(mask, order, allowed, 1);
+  return mask;
+}
+
+/** Give frame 0 its best token where it has none, in exchange for the worst kept one. */
+export function fillFirstFrame(mask, order, grid, before) {
+  const size = grid.h * grid.w;
+  if (mask.subarray(0, size).includes(1)) return mask;
+  const first = new Uint8Array(mask.length).fill(1, 0, size);
+  const within = first.map((yes, n) => yes & before[n]);
+  const filled = mask.slice();
+  for (let i = order.length - 1; i >= 0; i--) {
+    if (mask[order[i]]) {
+      filled[order[i]] = 0;
+      break;
+    }
+  }
+  takeBest(filled, order, within.includes(1) ? within : first, 1);
+  return filled;
+}
+
+/** Tubelets each kept token stands for, in (t, y, x) order: up to the next kept one at its place. */
+export function runLengths(mask, grid) {
+  const size = grid.h * grid.w;
+  const lengths = new Int32Array(mask.length);
+  const until = new Int32Array(size).fill(grid.t);
+  for (let t = grid.t - 1; t >= 0; t--) {
+    for (let i = 0; i < size; i++) {
+      if (!mask[t * size + i]) continue;
+      lengths[t * size + i] = until[i] - t;
+      until[i] = t;
+    }
+  }
+  return lengths;
+}
+
+/** The decision of a whole plan: each stage chooses among what the one before left. Returns {mask, runs or null}. */
+export function keepOf(stages, grid, seed, firstFilled) {
+  let mask = new Uint8Array(grid.t * grid.h * grid.w).fill(1);
+  for (const stage of stages) {
+    stage.order ??= ranking(stage.values, stage.fine, seed);
+    const before = mask;
+    mask = decide(stage.values, stage.order, stage.rule, grid, before);
+    if (firstFilled) mask = fillFirstFrame(mask, stage.order, grid, before);
+  }
+  const runs = stages.length === 1 && stages[0].rule.kind === "threshold" && stages[0].rule.runs;
+  const whole = !mask.subarray(0, grid.h * grid.w).includes(0);
+  return { mask, runs: runs && whole ? runLengths(mask, grid) : null };
+}

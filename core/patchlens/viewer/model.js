@@ -1,0 +1,116 @@
+/**
+ * One payload and what the sliders make of it: decision, counts, ranks, run spans, scenes to draw. Knows no page.
+ */
+import { count, ranking } from "./keep.js";
+import { pictures, unpack } from "./payload.js";
+import { decision, gmacs, isLive, perTubelet, planSpec, stagesOf } from "./plan.js";
+
+export class Model {
+  /** Read a payload (ArrayBuffer) and decode its pictures. */
+  static async open(buffer) {
+    const pack = unpack(buffer);
+    return new Model(pack, await pictures(pack));
+  }
+
+  constructor(pack, images) {
+    Object.assign(this, { pack, images, manifest: pack.manifest, stages: stagesOf(pack) });
+    for (const stage of this.stages) stage.order = ranking(stage.values, stage.fine, this.manifest.seed);
+    this.live = isLive(this.stages);
+    this.measured = { ...this.manifest.report, spec: this.spec };
+    this.decide();
+  }
+
+  /** The plan under the present settings, in the spec grammar. */
+  get spec() {
+    return planSpec(this.stages);
+  }
+
+  /** Patches in one tubelet. */
+  get size() {
+    return this.manifest.grid[1] * this.manifest.grid[2];
+  }
+
+  get kept() {
+    return count(this.keep.mask);
+  }
+
+  /** GMACs of the present decision; null where only the server can say. */
+  get gmacs() {
+    return this.live ? gmacs(this.counts, this.manifest) : null;
+  }
+
+  /** Decide anew from the sliders; where the rules are not known here, the decision stays as Python made it. */
+  decide() {
+    this.keep = this.live ? decision(this.stages, this.manifest) : this.sent();
+    this.spans = spansOf(this.keep.runs, this.size);
+    this.counts = perTubelet(this.keep.mask, this.size);
+  }
+
+  /** The decision as Python made it. */
+  sent() {
+    return { mask: this.pack.bytes("mask"), runs: this.manifest.runs ? this.pack.ints("runs") : null };
+  }
+
+  tubeletOf(frame) {
+    return Math.floor(frame / this.manifest.tubelet);
+  }
+
+  pictureOf(frame) {
+    return this.images[this.manifest.frames[frame].picture];
+  }
+
+  /** Rank 1..N of every token in a stage. */
+  ranks(stage) {
+    stage.ranks ??= rankOf(stage.order);
+    return stage.ranks;
+  }
+
+  /** What to draw for tubelet t under the picture of `frame`. */
+  scene(t, mode, frame = t * this.manifest.tubelet) {
+    const [from, to] = [t * this.size, (t + 1) * this.size];
+    const [tubelets, h, w] = this.manifest.grid;
+    const [stage] = this.stages;
+    stage.standing ??= standing(stage);
+    const length = (i) => this.spans.length[from + i];
+    const runs = this.spans && { length, share: (i) => length(i) / tubelets };
+    const [mask, shares] = [this.keep.mask, stage.standing].map((all) => all.subarray(from, to));
+    return { image: this.pictureOf(frame), h, w, mask, shares, mode, runs };
+  }
+
+  /** Free the decoded pictures. */
+  close() {
+    for (const image of this.images) image.close();
+  }
+}
+
+/** For every token: the kept token whose run covers it, and that run's length; null without runs. */
+function spansOf(runs, size) {
+  if (!runs) return null;
+  const start = new Int32Array(runs.length);
+  const length = new Int32Array(runs.length);
+  for (let n = 0; n < runs.length; n++) {
+    start[n] = runs[n] ? n : start[n - size];
+    length[n] = runs[start[n]];
+  }
+  return { start, length };
+}
+
+/** Rank 1..N of every token, from a ranking. */
+function rankOf(order) {
+  const ranks = new Int32Array(order.length);
+  order.forEach((n, i) => (ranks[n] = i + 1));
+  return ranks;
+}
+
+/** The share of tokens worth strictly less, 0..1: a colour scale that means the same in every clip. */
+function standing(stage) {
+  const { order, values } = stage;
+  const shares = new Float32Array(values.length);
+  let below = 0;
+  for (let i = order.length - 1; i >= 0; i--) {
+    const next = order[i + 1];
+    if (next !== undefined && values[order[i]] !== values[next]) below = order.length - 1 - i;
+    shares[order[i]] = below / Math.max(1, order.length - 1);
+  }
+  return shares;
+}

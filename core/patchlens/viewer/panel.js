@@ -1,0 +1,128 @@
+/**
+ * The numbers beside the picture: tokens, cost, faithfulness, the answer, and what a person should know.
+ *
+ * Tokens and cost follow the sliders at once; faithfulness is that of the last run, and says so while they differ.
+ */
+import { el, fill, number, percent, whole } from "./dom.js";
+
+/** A section with a small heading. */
+export function section(title, ...children) {
+  return el("section.pl-section", {}, el("h2", {}, title), children);
+}
+
+function row(name, value, more = "") {
+  return el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, value), el("td.pl-more", {}, more));
+}
+
+/** A bar whose filled part is solid and whose rest is hatched. */
+function meter(parts) {
+  const bars = parts.map(([kind, share]) => {
+    const bar = el(`span.pl-bar-${kind}`);
+    bar.style.width = `${Math.min(100, Math.max(0, 100 * share))}%`;
+    return bar;
+  });
+  return el("div.pl-bar", { "aria-hidden": "true" }, bars);
+}
+
+/** The panel's parts and how to refresh them. */
+export class Panel {
+  constructor() {
+    this.tokens = el("div");
+    this.cost = el("div");
+    this.fidelity = el("div.pl-fidelity");
+    this.answer = el("div.pl-fidelity");
+    this.stale = el("p.pl-stale", { role: "status" });
+    this.notes = el("ul.pl-notes");
+    this.nodes = [
+      section("Tokens", this.tokens),
+      section("Cost", this.cost),
+      section("Faithful to the full run?", this.stale, this.fidelity, this.answer),
+      this.notes,
+    ];
+  }
+
+  /** What follows the sliders: K of N tokens, and GMACs. */
+  live(model) {
+    const [kept, total] = [model.kept, model.keep.mask.length];
+    const words = ` ${whole(kept)} of ${whole(total)} kept`;
+    const headline = el("p.pl-headline", {}, el("strong", {}, percent(kept / total)), words);
+    fill(this.tokens, headline, meter([["keep", kept / total]]));
+    const { full, selector } = model.manifest.report.gmacs;
+    fill(this.cost, this.costOf(full, model.gmacs ?? model.measured.gmacs.reduced, selector));
+  }
+
+  costOf(full, reduced, selector) {
+    const saved = 1 - (reduced + selector) / full;
+    const words = saved >= 0 ? `${percent(saved)} saved` : `${percent(-saved)} more than the full run`;
+    return [
+      el("p.pl-headline", {}, el("strong", {}, number(reduced + selector)), ` of ${number(full)} GMACs · ${words}`),
+      meter([
+        ["keep", reduced / full],
+        ["selector", selector / full],
+      ]),
+      el(
+        "table.pl-table",
+        {},
+        el(
+          "tbody",
+          {},
+          row("encoder, all tokens", number(full)),
+          row("encoder, kept tokens", number(reduced)),
+          row("selector itself", number(selector)),
+        ),
+      ),
+    ];
+  }
+
+  /** What the last run measured; `moved` says that the sliders have left it behind. */
+  measured(report, moved) {
+    this.stale.textContent = moved ? `as of the last run: ${report.spec}` : `measured with ${report.spec}`;
+    for (const node of [this.stale, this.fidelity, this.answer]) node.classList.toggle("pl-old", moved);
+    const f = report.fidelity;
+    const rows = [row("cosine", number(f.cosine, 4), "1 is equal")];
+    if (f.kl !== null) rows.push(row("KL", number(f.kl), "nats, 0 is equal"));
+    if (f.top1_same !== null) rows.push(row("same answer", f.top1_same ? "yes ✓" : "no ✗"));
+    fill(this.fidelity, el("table.pl-table", {}, el("tbody", {}, rows)));
+    fill(this.answer, report.prediction.length ? answers(report) : null);
+  }
+
+  /** Sentences a person should see. */
+  say(notes) {
+    fill(
+      this.notes,
+      notes.map((note) => el("li", {}, note)),
+    );
+  }
+}
+
+/** The best classes with two bars each: all tokens (hollow) and kept tokens (solid). */
+function answers(report) {
+  const rows = report.prediction.map((answer) => {
+    const [full, kept] = [answer.full_probability, answer.probability];
+    const bars = [
+      ["full", full],
+      ["kept", kept],
+    ].map(([kind, share]) => {
+      const bar = el(`span.pl-answer-${kind}`);
+      bar.style.width = `${100 * share}%`;
+      return bar;
+    });
+    return el(
+      "tr",
+      {},
+      el("th", { scope: "row" }, answer.label),
+      el("td.pl-two", { "aria-hidden": "true" }, bars),
+      el("td", {}, percent(full)),
+      el("td", {}, percent(kept)),
+    );
+  });
+  const head = el(
+    "tr",
+    {},
+    el("th", { scope: "col" }, "answer"),
+    el("td"),
+    el("th", { scope: "col" }, "all"),
+    el("th", { scope: "col" }, "kept"),
+  );
+  return el("table.pl-table.pl-answers", {}, el("thead", {}, head), el("tbody", {}, rows));
+}

@@ -1,0 +1,77 @@
+/**
+ * A plan as the page holds it: stages with scores, knobs and rules, and what follows from their settings.
+ *
+ * Turns knob values into rules, rules into a decision, a decision into GMACs, and all of it into the one spec grammar.
+ * Knows no canvas.
+ */
+import { keepOf } from "./keep.js";
+
+/** The stages of a payload, ready for `decision`: scores as float32 views, knob values as they were at the run. */
+export function stagesOf(pack) {
+  return pack.manifest.stages.map((stage, i) => ({
+    ...stage,
+    values: pack.floats(`scores${i}`),
+    fine: stage.fine ? pack.floats(`fine${i}`) : null,
+    setting: Object.fromEntries(stage.knobs.map((knob) => [knob.name, knob.value])),
+    order: null,
+  }));
+}
+
+/** The rule that a stage's knobs ask for. */
+export function ruleOf(stage) {
+  const chosen = stage.choices.map((name) => stage.setting[name]).join("|");
+  const rule = { ...stage.rules[chosen] };
+  for (const [knob, field] of Object.entries(stage.fields)) rule[field] = stage.setting[knob];
+  return rule;
+}
+
+/** Whether every rule follows from its knobs here, without asking the server. */
+export function isLive(stages) {
+  return stages.every((stage) => stage.live);
+}
+
+/** {mask, runs} of the stages' present settings. */
+export function decision(stages, manifest) {
+  for (const stage of stages) stage.rule = ruleOf(stage);
+  const [t, h, w] = manifest.grid;
+  return keepOf(stages, { t, h, w }, manifest.seed, manifest.per_frame);
+}
+
+/** Tokens kept in each tubelet. */
+export function perTubelet(mask, size) {
+  const counts = new Array(mask.length / size).fill(0);
+  for (let n = 0; n < mask.length; n++) counts[Math.floor(n / size)] += mask[n];
+  return counts;
+}
+
+/** GMACs of a decision: a + b K + c K^2 for every segment that is not empty; null where the run gave no coefficients. */
+export function gmacs(counts, manifest) {
+  if (!manifest.cost) return null;
+  const [a, b, c] = manifest.cost.per_segment;
+  const segments = manifest.per_frame ? counts : [counts.reduce((x, y) => x + y, 0)];
+  return segments.reduce((sum, k) => sum + (k ? a + b * k + c * k * k : 0), 0);
+}
+
+/** A knob's value in the spec grammar. */
+function written(knob, value) {
+  if (knob.kind === "float") return String(Number(Number(value).toPrecision(10)));
+  if (knob.kind === "int") return String(Math.round(value));
+  return encodeURIComponent(value)
+    .replace(/%20/g, " ")
+    .replace(/%2F/g, "/")
+    .replace(/%3F/g, "?")
+    .replace(/\*/g, "%2A");
+}
+
+/** One selector in the spec grammar: its numeric dials, and every other knob that differs from its default. */
+export function specOf(name, knobs, setting) {
+  const dial = (knob) => knob.stage === "keep" && (knob.kind === "float" || knob.kind === "int");
+  const shown = knobs.filter((knob) => setting[knob.name] !== knob.default || dial(knob));
+  const values = shown.map((knob) => `${knob.name}=${written(knob, setting[knob.name])}`);
+  return name + (values.length ? `:${values.join(",")}` : "");
+}
+
+/** The whole plan in the spec grammar, such as rlt:tau=0.15+random:keep=0.5. */
+export function planSpec(stages) {
+  return stages.map((stage) => specOf(stage.name, stage.knobs, stage.setting)).join("+");
+}

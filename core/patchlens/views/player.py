@@ -1,0 +1,161 @@
+"""What the browser's viewer needs of a Trace: a JSON manifest and binary arrays in one buffer.
+
+The rules travel with the scores (float32), so that a slider redraws without asking anybody; `viewer/payload.js` and
+`viewer/plan.js` read what is written here. Knows no page and no server.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from patchlens.keep import rule_json
+from patchlens.knobs import Knob, knobs_of
+from patchlens.registry import Selector
+from patchlens.specs import parse_plan
+from patchlens.types import Trace
+from patchlens.views.report import trace_json
+
+JPEG_QUALITY = 88
+
+
+def payload(trace: Trace) -> bytes:
+    """The viewer's buffer: uint32 length of the manifest, the manifest in UTF-8, then the blobs that it lists.
+
+    Offsets count from the end of the manifest and are multiples of 4. Same Trace, same bytes.
+    """
+    data = blobs(trace)
+    places, offset = {}, 0
+    for name, blob in data.items():
+        places[name] = [offset, len(blob)]
+        offset += len(blob) + -len(blob) % 4
+    text = json.dumps({**manifest(trace), "blobs": places}, sort_keys=True, allow_nan=False).encode()
+    text += b" " * (-len(text) % 4)
+    body = b"".join(blob + b"\0" * (-len(blob) % 4) for blob in data.values())
+    return struct.pack("<I", len(text)) + text + body
+
+
+def blobs(trace: Trace) -> dict[str, bytes]:
+    """Binary parts by name: scores and finer scores per stage, mask, run lengths, pictures, the playable copy."""
+    out = {}
+    for i, (scores, _) in enumerate(trace.stages):
+        out[f"scores{i}"] = scores.values.numpy().astype("<f4").tobytes()
+        if scores.fine is not None:
+            out[f"fine{i}"] = scores.fine.numpy().astype("<f4").tobytes()
+    out["mask"] = trace.keep.mask.numpy().astype(np.uint8).tobytes()
+    if trace.keep.run_length is not None:
+        out["runs"] = trace.keep.run_length.numpy().astype("<i4").tobytes()
+    for i, index in enumerate(picture_numbers(trace)):
+        out[f"picture{i}"] = jpeg(trace.clip.display[index].numpy())
+    if trace.clip.proxy:
+        out["proxy"] = trace.clip.proxy
+    return out
+
+
+def manifest(trace: Trace) -> dict[str, Any]:
+    """Everything that is not binary."""
+    plan, grid, encoder = parse_plan(trace.request.plan), trace.grid, trace.encoder
+    height, width = trace.clip.display.shape[1:3]
+    stages = zip(plan.selectors, trace.stages, strict=True)
+    return {
+        "version": 1,
+        "grid": [grid.t, grid.h, grid.w],
+        "tubelet": grid.tubelet,
+        "seed": trace.request.seed & 0xFFFFFFFF,
+        "per_frame": encoder.get("segments") == "frame",
+        "cost": encoder.get("cost"),
+        "size": [width, height],
+        "rect": display_rect(trace),
+        "pictures": [int(i) for i in picture_numbers(trace)],
+        "frames": _frames(trace),
+        "proxy": trace.clip.proxy is not None,
+        "runs": trace.keep.run_length is not None,
+        "stages": [_stage(s, scores.unit, scores.fine is not None) for s, (scores, _) in stages],
+        "classes": list(trace.classes or ())[:1000],
+        "notes": list(trace.notes),
+        "report": trace_json(trace),
+    }
+
+
+def picture_numbers(trace: Trace) -> list[int]:
+    """The clip's frames that tokens were taken from, each once, rising."""
+    return sorted(set(trace.frame_index.tolist()))
+
+
+def _frames(trace: Trace) -> list[dict[str, Any]]:
+    """For every token frame its picture, its time, and the seconds since the clip's first frame."""
+    numbers = picture_numbers(trace)
+    first = float(trace.clip.times[0])
+    times = [float(trace.clip.times[i]) for i in trace.frame_index.tolist()]
+    which = [numbers.index(i) for i in trace.frame_index.tolist()]
+    return [{"picture": p, "time": round(x, 4), "at": round(x - first, 4)} for p, x in zip(which, times, strict=True)]
+
+
+def display_rect(trace: Trace) -> list[float]:
+    """What the encoder saw, in pixels of the display pictures: [x0, y0, x1, y1]."""
+    clip = trace.clip
+    source_h, source_w = clip.source.size_hw
+    height, width = clip.display.shape[1:3]
+    scale = (width / source_w, height / source_h) * 2
+    return [round(edge * s, 3) for edge, s in zip(clip.rect, scale, strict=True)]
+
+
+def jpeg(picture: np.ndarray) -> bytes:
+    """A uint8 RGB picture (H, W, 3) as JPEG."""
+    import cv2
+
+    done, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not done:
+        raise ValueError(f"A picture of shape {picture.shape} could not be written as JPEG.")
+    return data.tobytes()
+
+
+def _stage(selector: Selector, unit: str, fine: bool) -> dict[str, Any]:
+    """One selector of the plan: its knobs, and how they become its rule (see `controls`)."""
+    knobs = [{**knob_json(k), "value": getattr(selector, k.name)} for k in knobs_of(type(selector))]
+    summary = (type(selector).__doc__ or "").strip().splitlines()[:1]
+    about = {"name": selector.name, "summary": " ".join(summary), "unit": unit, "fine": fine, "knobs": knobs}
+    return {**about, **controls(selector)}
+
+
+def knob_json(knob: Knob) -> dict[str, Any]:
+    """A knob as plain data for a page."""
+    names = ("name", "kind", "default", "low", "high", "step", "unit", "stage", "help")
+    return {**{name: getattr(knob, name) for name in names}, "options": list(knob.options)}
+
+
+def controls(selector: Selector) -> dict[str, Any]:
+    """How the keep-stage knobs of a selector become its rule, found by trying them.
+
+    choices  names of the knobs with a few values; rules: for each combination of them ("a|b") the rule
+    fields   for each numeric knob the rule's field that takes its value
+    live     False where that does not describe the rule; such a plan redraws through the server
+    """
+    knobs = [k for k in knobs_of(type(selector)) if k.stage == "keep"]
+    choices = [k for k in knobs if k.kind == "choice"]
+    numeric = [k for k in knobs if k.kind in ("int", "float")]
+    try:
+        rules = {
+            "|".join(values): rule_json(
+                replace(selector, **dict(zip((k.name for k in choices), values, strict=True))).rule()
+            )
+            for values in product(*(k.options for k in choices))
+        }
+        fields = {k.name: _field(selector, k) for k in numeric}
+    except KeyError:
+        return {"choices": [], "rules": {}, "fields": {}, "live": False}
+    live = all(fields.values()) and len(numeric) + len(choices) == len(knobs)
+    return {"choices": [k.name for k in choices], "rules": rules, "fields": fields, "live": live}
+
+
+def _field(selector: Selector, knob: Knob) -> str | None:
+    """The one field of the rule that simply takes the knob's value, or None."""
+    tried = [rule_json(replace(selector, **{knob.name: end}).rule()) for end in (knob.low, knob.high)]
+    moved = [name for name in tried[0] if tried[0][name] != tried[1].get(name)]
+    taken = len(moved) == 1 and [t[moved[0]] for t in tried] == [knob.low, knob.high]
+    return moved[0] if taken else None

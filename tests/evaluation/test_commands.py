@@ -1,0 +1,78 @@
+"""`patchlens sweep` and `patchlens principles` as a person calls them, on a random `tiny-video` and very few clips."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+import typer
+from patchlens.commands.evaluate import Meter, duration, principles_command, sweep_command
+from typer.testing import CliRunner
+
+app = typer.Typer()
+app.command("sweep")(sweep_command)
+app.command("principles")(principles_command)
+RANDOM = ["--weights", "random", "--device", "cpu"]
+
+
+def call(*arguments: str) -> str:
+    """Standard output of one command; what it raises is raised here."""
+    done = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_sweep_prints_a_table_and_writes_rows(tmp_path):
+    out = tmp_path / "frontier.json"
+    options = ["--selector", "rlt", "--selector", "center:keep=0.1", "--budget", "0.2", "--limit", "4", "--seeds", "2"]
+    shown = call("sweep", "motions", *RANDOM, *options, "--json", str(out))
+    result = json.loads(out.read_text())
+    assert [r["selector"] for r in result["rows"]] == ["everything", "random", "rlt", "center:keep=0.1"]
+    assert result["data"] == "motions, stream 3" and result["seed"] == 3 and result["metric"] == "right"
+    assert (
+        set(result["provenance"]) >= {"date", "commit", "machine", "torch"} and result["encoder"]["weights"] == "random"
+    )
+    assert shown.count("\n") == 6 and "center:keep=0.1 | as written" in shown
+    assert [p.name for p in tmp_path.iterdir()] == ["frontier.json"]  # the parts are gone
+
+
+def test_sweep_says_when_labels_are_not_the_encoders(tmp_path):
+    import clips
+
+    (tmp_path / "walking").mkdir()
+    clips.encode(tmp_path / "walking" / "a.mp4", clips.numbered(16, 48, 64), fps=8)
+    (tmp_path / "walking" / "b.mp4").write_bytes(b"broken")
+    shown = call("sweep", str(tmp_path), *RANDOM, "--selector", "center", "--budget", "0.2", "--seeds", "1")
+    assert "does not know this set's labels: fidelity only" in shown
+    assert "1 video could not be read and is left out; the first: walking/b.mp4" in shown
+
+
+def test_principles_prints_five_verdicts(tmp_path):
+    out, table = tmp_path / "p.json", tmp_path / "p.md"
+    options = ["--cue", "center", "--budget", "0.1", "--budget", "0.3", "--limit", "4", "--seeds", "1", "--block", "1"]
+    shown = call("principles", *RANDOM, *options, "--json", str(out), "--markdown", str(table))
+    assert [line[0] for line in shown.splitlines() if line[:1].isdigit()] == list("12345")
+    result = json.loads(out.read_text())
+    assert any(r["selector"] == "oracle:label=predicted,block=1" for r in result["rows"])
+    assert table.read_text().count("\n") == 7
+
+
+def test_an_output_that_cannot_be_written_is_said_first(tmp_path):
+    with pytest.raises(ValueError, match="the folder .* is not there"):
+        call("sweep", "motions", *RANDOM, "--limit", "1", "--json", str(tmp_path / "no" / "x.json"))
+
+
+def test_the_meter_says_rate_and_time_left():
+    now, out = [0.0], io.StringIO()
+    meter = Meter(lambda: now[0], out)
+    meter("runs", 100, 1000, 100)  # stored by an earlier run
+    now[0] = 10.0
+    meter("runs", 200, 1000, 100)  # too soon to say it again
+    now[0] = 40.0
+    meter("runs", 500, 1000, 100)
+    meter("runs", 1000, 1000, 100)
+    first, second, third = out.getvalue().splitlines()
+    assert first == "encoding: 100 of 1000 clip runs" and third == "encoding: 1000 of 1000 clip runs, 22/s"
+    assert second == "encoding: 500 of 1000 clip runs, 10/s, 50 s left"
+    assert [duration(x) for x in (89, 600, 7200)] == ["89 s", "10 min", "2.0 h"]

@@ -1,0 +1,145 @@
+"""tiny-clip: its words, its place in open_clip, and a training that learns, logs and can be killed."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from patchlens.data.stills import caption_batch
+from patchlens.data.wording import WORDS
+from patchlens.encoders.open_clip import convert
+from patchlens.encoders.packing import Segments
+from patchlens.encoders.tiny_clip import load_tiny_clip, open_clip_model, to_open_clip
+from patchlens.encoders.vit import Attention
+from patchlens.encoders.words import Words
+from patchlens.training.tiny_clip import DenseAttention, DualEncoder, Recipe, contrast, patches_at, token_targets
+from patchlens.training.tiny_clip_card import write
+from patchlens.training.tiny_clip_run import train
+
+SHORT = Recipe(frames=20 * 16, batch=16)
+
+
+def test_the_tokenizer_knows_every_word_of_the_captions_and_no_other() -> None:
+    assert Words.bundled().words == WORDS
+    model = open_clip_model()
+    assert model.vocab_size == Words.bundled().vocab_size
+    assert model.context_length == Words.bundled().context_length
+
+
+def test_the_tokenizer_marks_start_and_end() -> None:
+    words = Words(("a", "star"), 5)
+    assert words(["A star!", "star"]).tolist() == [[3, 1, 2, 4, 0], [3, 2, 4, 0, 0]]
+    assert words("star").shape == (1, 5)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a crimson dog", r"'crimson', 'dog'"),
+        ("a red stars", "did you mean star"),
+        ("...", "no word"),
+        ("red " * 40, "at most 34"),
+    ],
+)
+def test_texts_it_cannot_read_are_refused_by_name(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Words.bundled()(["a red star", text])
+
+
+def test_open_clip_loads_the_config_and_gives_our_vits_features(tmp_path: Path) -> None:
+    import open_clip
+
+    model = DualEncoder(3)
+    path = tmp_path / "made.safetensors"
+    write(path, model, {"note": "a card"})
+    assert path.stat().st_size <= 24 * 2**20
+    theirs, _, preprocess = open_clip.create_model_and_transforms(
+        "tiny-clip", pretrained=str(path), image_resize_mode="squash"
+    )
+    theirs.eval()
+    frames = torch.from_numpy(caption_batch(range(4)).frames)
+    from PIL import Image
+
+    images = torch.stack([preprocess(Image.fromarray(frame.numpy())) for frame in frames])
+    index = torch.arange(144).expand(4, -1)
+    with torch.no_grad():
+        ours = model.eval().encode_frames(frames, index).out
+        assert torch.allclose(ours, theirs.encode_image(images), atol=2e-4)
+        tokens = Words.bundled()(["a red star", "a big blue ring on the left", "nothing to see"])
+        assert torch.allclose(model.encode_text(tokens), theirs.encode_text(tokens), atol=2e-4)
+    loaded = load_tiny_clip(path)
+    assert loaded.normalise and loaded.inputs.fit == "squash" and loaded.inputs.size_hw == (96, 96)
+    texts = loaded.text.encode_text(["a red star"])
+    assert torch.allclose(texts, F.normalize(theirs.encode_text(tokens[:1]), dim=-1).detach(), atol=2e-4)
+    with pytest.raises(ValueError, match="'dog'"):
+        loaded.text.encode_text(["a dog"])
+
+
+def test_names_go_there_and_back() -> None:
+    vit = DualEncoder(1).vit
+    back = convert(to_open_clip(vit), vit.config)
+    assert all(torch.equal(back[name], x) for name, x in vit.state_dict().items()) and len(back) == len(
+        vit.state_dict()
+    )
+
+
+def test_dense_attention_is_attention() -> None:
+    config = DualEncoder(1).vit.config
+    dense, plain = DenseAttention(config), Attention(config)
+    plain.load_state_dict(dense.state_dict())
+    x, segments = torch.randn(3 * 7, config.width), Segments((7, 7, 7))
+    assert torch.allclose(dense(x, segments), plain(x, segments), atol=1e-5)
+    uneven = Segments((5, 9, 7))
+    assert torch.allclose(dense(x, uneven), plain(x, uneven), atol=1e-5)
+
+
+def test_short_texts_apart_from_long_ones_are_the_same_texts() -> None:
+    model = DualEncoder(2).eval()
+    tokens = Words.bundled()(
+        ["a red star", "a big blue ring on the left next to a small green box", "a thing", "star", "the ring"]
+    )
+    with torch.no_grad():
+        assert torch.allclose(model.encode_text(tokens), model.text.encode_text(tokens), atol=1e-4)
+
+
+def test_positives_are_all_true_captions_and_open_ones_do_not_count() -> None:
+    frames = F.normalize(torch.eye(3), dim=-1)
+    texts = torch.cat([frames, frames[:1]])  # the fourth caption says what the first one says
+    true = torch.cat([torch.eye(3), torch.eye(3)[:1]])
+    perfect = contrast(frames, texts, true, torch.tensor(30.0))
+    assert perfect < 1e-4
+    assert contrast(frames, texts, torch.cat([torch.eye(3), torch.zeros(1, 3)]), torch.tensor(30.0)) > 0.1
+    aside = torch.cat([torch.eye(3), torch.tensor([[0.5, 0.0, 0.0]])])
+    assert contrast(frames, texts, aside, torch.tensor(30.0)) < 1e-4
+
+
+def test_patches_know_their_object() -> None:
+    boxes = torch.tensor([[[0.25, 0.25, 0.3], [0.75, 0.75, 0.2]], [[0, 0, 0], [0, 0, 0]]])
+    index = torch.arange(144).expand(2, -1)
+    which = token_targets(boxes, index, 12).reshape(2, 12, 12)
+    assert which[0, 2, 2] == 0 and which[0, 8, 8] == 1 and which[0, 11, 0] == -1 and (which[1] == -1).all()
+
+
+def test_most_steps_drop_patches_and_the_last_see_all() -> None:
+    generator = torch.Generator().manual_seed(0)
+    early = [patches_at(step, Recipe(), 144, generator) for step in range(200)]
+    assert min(early) >= 43 and max(early) <= 94
+    assert patches_at(Recipe().steps - 1, Recipe(), 144, generator) == 144
+
+
+@pytest.mark.slow
+def test_a_short_training_learns_logs_and_continues_as_if_never_killed(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    whole = train(tmp_path / "whole", SHORT, every=10, check=1000)
+    rows = list(csv.DictReader((tmp_path / "whole" / "log.csv").open()))
+    assert [int(row["step"]) for row in rows] == [10, 20] and float(rows[1]["loss"]) < float(rows[0]["loss"])
+    train(tmp_path / "killed", SHORT, every=10, check=1000, until=10)
+    resumed = train(tmp_path / "killed", SHORT, every=10, check=1000)
+    for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+    assert len((tmp_path / "killed" / "log.csv").read_text().splitlines()) == 3
+    with pytest.raises(ValueError, match="another recipe"):
+        train(tmp_path / "killed", Recipe(frames=10 * 16, batch=16))
