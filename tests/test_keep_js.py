@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from browsers import launched
+from browsers import evaluate_alone
 from patchlens.keep import (
     All,
     Rule,
@@ -132,9 +132,7 @@ def test_same_decisions_in_node(cases: list[dict[str, Any]], tmp_path: Any) -> N
 
 @pytest.mark.browser
 def test_same_decisions_in_the_browser(cases: list[dict[str, Any]]) -> None:
-    with launched() as browser:
-        page = browser.new_page()
-        assert page.evaluate(f"(data) => {{ {script()} return failures(data); }}", cases) == []
+    assert evaluate_alone(f"(data) => {{ {script()} return failures(data); }}", cases) == []
 
 
 def test_same_hash_and_ranking(tmp_path: Any) -> None:
