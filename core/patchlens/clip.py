@@ -23,8 +23,8 @@ class Source:
     """Where a clip came from, and what its file says of itself.
 
     `size_hw` is the upright picture in pixels, `span` the (start, end) asked for in seconds, `fps` the mean rate (None
-    where the file gives no usable one), `frames_read` how many frames the decoder delivered, `drawn_by` the program that says it drew
-    the clip (a file's comment): PatchLens's own clips name the module.
+    where the file gives no usable one), `frames_read` how many frames the decoder delivered,
+    `drawn_by` the program that says it drew the clip (a file's comment); PatchLens's own clips name the module.
     """
 
     name: str

@@ -86,8 +86,8 @@ def write_mp4(
 ) -> int:
     """Write RGB frames, each uint8 (H, W, 3) of one size, as an H.264 MP4; returns how many.
 
-    `comment` goes into the file's metadata. An odd side grows by one repeated row or column. Raises ValueError for no frames, another shape, or a rate that is
-    not positive.
+    `comment` goes into the file's metadata. An odd side grows by one repeated row or column.
+    Raises ValueError for no frames, another shape, or a rate that is not positive.
 
         write_mp4("out.mp4", clip.frames, fps=8)
     """

@@ -100,7 +100,8 @@ def train(folder: Path, r: Recipe, device: str = "cpu", every: int = 100, check:
     state = State(vit, heads, optimisers(vit, heads, r), torch.Generator().manual_seed(r.seed))
     state.load(folder / "last.pt", device)
     log, begun, first = Log(folder / "log.csv", COLUMNS, state.step), time.time(), state.step
-    loader = DataLoader(Clips(r, state.step), batch_size=None, num_workers=1, prefetch_factor=6, multiprocessing_context="spawn")
+    ways = dict(num_workers=1, prefetch_factor=6, multiprocessing_context="spawn")  # a fork may inherit a held lock
+    loader = DataLoader(Clips(r, state.step), batch_size=None, **ways)
     for data in loader:
         loss, task = optimise(state, data, r, device)
         state.step += 1
