@@ -15,7 +15,7 @@ from patchlens.cache import write_whole
 from patchlens.specs import parse_plan
 from patchlens.types import Trace
 
-from patchlens_app.asks import UPLOAD, Ask
+from patchlens_app.asks import SAMPLE, UPLOAD, Ask
 from patchlens_app.jobs import Stops, follow
 from patchlens_app.shelf import Shelf
 
@@ -94,7 +94,7 @@ class Handlers:
         data = event._data if isinstance(event._data, dict) else {}
         try:
             kind = data.get("kind")
-            if kind not in SAVES:
+            if kind not in (*SAVES, "clip"):
                 raise ValueError(f"{kind!r} cannot be saved; choose one of {', '.join(SAVES)}.")
             path = self._saved(self._moved(data), kind)
             return {"kind": "saved", "file": str(path), "name": path.name, "stamp": data.get("stamp")}
@@ -188,6 +188,8 @@ class Handlers:
         return path
 
     def _saved(self, ask: Ask, kind: str) -> Path:
+        if kind == "clip":
+            return self._sample_file(ask)
         name = f"{file_stem(ask)}.{kind}"
         stored = self.shelf.stored(ask, name)
         if stored is not None:
@@ -197,6 +199,15 @@ class Handlers:
         trace: Trace = _last(self._trace(ask, self.stops.new("", 0)))
         path = self.shelf.place(ask, name)
         save(trace, {kind: path})
+        return path
+
+    def _sample_file(self, ask: Ask) -> Path:
+        """A copy of a sample's video under its own name."""
+        if not ask.source.startswith(SAMPLE):
+            raise ValueError("Only samples can be saved as a clip; your own video is with you.")
+        path = self.shelf.place(ask, f"{ask.name.replace(' ', '-')}.mp4")
+        if not path.exists():
+            write_whole(path, ask.path.read_bytes())
         return path
 
 

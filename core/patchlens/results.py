@@ -101,3 +101,9 @@ class Trace:
     classes: tuple[str, ...] | None = None
     timing: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """The still card that Jupyter shows: plain HTML without script."""
+        from patchlens.views.card import card  # the one door from the data to its picture
+
+        return card(self)

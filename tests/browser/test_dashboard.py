@@ -125,7 +125,13 @@ def test_a_bad_file_is_one_sentence(dashboard: Any, tmp_path: Path, content: byt
 
 def test_files_to_take_away(dashboard: Any, tmp_path: Path) -> None:
     page = dashboard()
-    for kind, begins in (("json", b"{"), ("png", b"\x89PNG"), ("mp4", b"\0\0\0"), ("html", b"<!doctype html>")):
+    for kind, begins in (
+        ("json", b"{"),
+        ("png", b"\x89PNG"),
+        ("mp4", b"\0\0\0"),
+        ("clip", b"\0\0\0"),
+        ("html", b"<!doctype html>"),
+    ):
         with page.expect_download(timeout=30_000) as download:
             page.click(f"button[data-save={kind}]")
         path = tmp_path / download.value.suggested_filename

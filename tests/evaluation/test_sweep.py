@@ -308,7 +308,10 @@ def test_a_kill_loses_at_most_the_chunk_under_way(tmp_path):
 
 
 def test_a_sweep_is_nearly_as_fast_as_the_encoder_calls_alone():
-    """At least 80 % of a bare loop; the bar here is lower, because the machine that tests may do other things meanwhile."""
+    """At least 80 % of a bare loop with `tiny-video`; the bar is lower here, because a toy's encoder calls are short.
+
+    Processor time, because the machine that tests may do other things meanwhile.
+    """
     encoder = toys.space_time(width=192, mlp=768, grid=(4, 8, 8), patch=8, depth=2, heads=3)
     samples, budgets = toy_set(16), [0.5]
     plans = ["saliency", "center"]
@@ -318,15 +321,15 @@ def test_a_sweep_is_nearly_as_fast_as_the_encoder_calls_alone():
     keeps = [[bench.keeps(item, v)[0] for item in items] for v in table.runs]
     best = []
     for _ in range(2):
-        begun = time.perf_counter()
+        begun = time.process_time()
         for chosen in (None, *keeps):
             for start in range(0, len(items), 16):
                 part = items[start : start + 16]
                 encoder.encode_many([i.views[0].tokens for i in part], chosen[start : start + 16] if chosen else None)
-        bare = time.perf_counter() - begun
-        begun = time.perf_counter()
+        bare = time.process_time() - begun
+        begun = time.process_time()
         measure_set(encoder, samples, plans, budgets=budgets, seeds=1)
-        best.append(bare / (time.perf_counter() - begun))
+        best.append(bare / (time.process_time() - begun))
     assert max(best) > 0.6, best
 
 

@@ -133,11 +133,11 @@ def test_most_steps_drop_patches_and_the_last_see_all() -> None:
 @pytest.mark.slow
 def test_a_short_training_learns_logs_and_continues_as_if_never_killed(tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    whole = train(tmp_path / "whole", SHORT, every=10, check=1000)
+    whole = train(tmp_path / "whole", SHORT, every=10, check=1000, held_out=16)
     rows = list(csv.DictReader((tmp_path / "whole" / "log.csv").open()))
     assert [int(row["step"]) for row in rows] == [10, 20] and float(rows[1]["loss"]) < float(rows[0]["loss"])
-    train(tmp_path / "killed", SHORT, every=10, check=1000, until=10)
-    resumed = train(tmp_path / "killed", SHORT, every=10, check=1000)
+    train(tmp_path / "killed", SHORT, every=10, check=1000, held_out=16, until=10)
+    resumed = train(tmp_path / "killed", SHORT, every=10, check=1000, held_out=16)
     for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-5)
     assert len((tmp_path / "killed" / "log.csv").read_text().splitlines()) == 3

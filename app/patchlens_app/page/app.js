@@ -45,7 +45,12 @@ function header() {
 class App {
   constructor({ trigger, about, upload }) {
     Object.assign(this, { trigger, serial: 0, run: null, fetched: null, busy: false });
-    this.desk = new Desk(about, { run: (ask) => this.start(ask), cancel: () => this.cancel(), upload });
+    this.desk = new Desk(about, {
+      run: (ask) => this.start(ask),
+      cancel: () => this.cancel(),
+      upload,
+      saveClip: () => this.save("clip"),
+    });
     const view = el("div");
     this.status = el("div.pl-status", { role: "status", hidden: true });
     this.node = el(

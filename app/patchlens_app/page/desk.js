@@ -8,11 +8,11 @@ import { EncoderMenu, SelectorMenu } from "./menus.js";
 import { section } from "./panel.js";
 
 export class Desk {
-  /** run(ask) and cancel() leave through the page; `upload` sends a File. */
-  constructor(about, { run, cancel, upload }) {
+  /** run(ask), cancel() and saveClip() leave through the page; `upload` sends a File. */
+  constructor(about, { run, cancel, upload, saveClip }) {
     Object.assign(this, { ask: run, source: null, name: null });
     const changed = () => this.print();
-    this.elsewhere = new Elsewhere();
+    this.elsewhere = new Elsewhere(saveClip);
     this.fields = this.makeFields(changed);
     this.encoder = new EncoderMenu(about.encoders, changed);
     this.selector = new SelectorMenu(about.selectors, { changed, switched: () => this.run() });
@@ -67,10 +67,11 @@ export class Desk {
   /** What is asked for now; `file` is what a command would call the clip. */
   get asked() {
     const { label, frames, seed, plan } = this.fields;
-    const sample = this.source?.startsWith("sample:");
+    const sample = Boolean(this.source?.startsWith("sample:"));
     return {
       source: this.source,
       name: this.name,
+      sample,
       file: sample ? `${this.name.replaceAll(" ", "-")}.mp4` : (this.name ?? "VIDEO"),
       encoder: this.encoder.name,
       weights: this.encoder.weights.value,

@@ -37,13 +37,17 @@ export function asPython(ask) {
 }
 
 export class Elsewhere {
-  constructor() {
+  /** saveClip() brings a sample's file, so that the lines below find it. */
+  constructor(saveClip) {
     [this.command, this.python] = [el("code"), el("code")];
     const boxes = [copyBox("as a command", this.command), copyBox("in Python", this.python)];
-    this.node = section("The same elsewhere", boxes);
+    this.clip = el("button.pl-button", { type: "button", "data-save": "clip", onclick: saveClip });
+    this.node = section("The same elsewhere", boxes, this.clip);
   }
 
   print(ask) {
+    this.clip.hidden = !ask.sample;
+    this.clip.textContent = `Save ${ask.file}`;
     this.command.textContent = asCommand(ask);
     this.python.textContent = asPython(ask);
   }

@@ -121,9 +121,16 @@ def optimise(state: State, data: dict[str, Tensor], r: Recipe) -> tuple[float, f
 
 
 def train(
-    folder: Path, r: Recipe, device: str = "cpu", every: int = 20, check: int = 100, until: int | None = None
+    folder: Path,
+    r: Recipe,
+    device: str = "cpu",
+    every: int = 20,
+    check: int = 100,
+    until: int | None = None,
+    held_out: int = 256,
 ) -> DualEncoder:
-    """Run or resume a training in `folder`: `last.pt` and `log.csv` every `every` steps, validation every `check`.
+    """Run or resume a training in `folder`: `last.pt` and `log.csv` every `every` steps, validation every `check`
+    on `held_out` frames.
 
     `until` stops early, after that many steps, with a checkpoint.
     """
@@ -138,7 +145,7 @@ def train(
         loss, task = optimise(state, data, r)
         done = state.step >= last
         if state.step % every == 0 or done:
-            found = validate(state.model) if state.step % check == 0 or done else ("", "")
+            found = validate(state.model, held_out) if state.step % check == 0 or done else ("", "")
             speed = (state.step - first) * r.batch / (time.time() - begun)
             log.add(step=state.step, frames=state.step * r.batch, loss=loss, task=task, scale=state.model.scale.item(),
                     r1=found[0], r1_true=found[1], frames_per_s=speed)  # fmt: skip
