@@ -50,7 +50,20 @@ def test_sweep_says_when_labels_are_not_the_encoders(tmp_path):
 
 def test_principles_prints_five_verdicts(tmp_path):
     out, table = tmp_path / "p.json", tmp_path / "p.md"
-    options = ["--cue", "center", "--budget", "0.1", "--budget", "0.3", "--limit", "4", "--seeds", "1", "--block", "1"]
+    options = [
+        "--cue",
+        "center",
+        "--budget",
+        "0.1",
+        "--budget",
+        "0.3",
+        "--limit",
+        "4",
+        "--seeds",
+        "1",
+        "--oracle",
+        "oracle:block=1",
+    ]
     shown = call("principles", *RANDOM, *options, "--json", str(out), "--markdown", str(table))
     assert [line[0] for line in shown.splitlines() if line[:1].isdigit()] == list("12345")
     result = json.loads(out.read_text())

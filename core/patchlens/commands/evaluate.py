@@ -97,7 +97,9 @@ def principles_command(
     weights: Weights = None,
     cue: Annotated[list[str] | None, typer.Option(help="a selector with a keep ratio; repeatable")] = None,
     budget: Budgets = None,
-    block: Annotated[str, typer.Option(help="the oracle's block; auto: the one the encoder's card names")] = "auto",
+    oracle: Annotated[
+        str, typer.Option(help="the oracle, as in oracle:block=2; its block is the card's without one")
+    ] = "oracle",
     views: ViewsText = "1x1",
     seed: Seed = 3,
     seeds: Seeds = 3,
@@ -121,9 +123,7 @@ def principles_command(
     check_targets({"json": json, "markdown": markdown}, Path(where))
     samples = open_set(where, seed, limit, videos, split)
     runs = _runs(samples, encoder, weights, {"device": device, "dtype": dtype}, probe, trained, seed, frames)
-    chosen = "" if block == "auto" else f"block={block}"
-    oracle = five.ORACLE + (f":{chosen}" if chosen else "")
-    predicted = five.PREDICTED + (f",{chosen}" if chosen else "")
+    predicted = f"{oracle}{',' if ':' in oracle else ':'}label=predicted"
     result = five.principles_of(
         runs, cues=cue or five.CUES, budgets=budget or five.BUDGETS, oracle=oracle, predicted=predicted,
         seed=seed, seeds=seeds, views=views, frames=frames, resume=_parts(json), progress=Meter(),

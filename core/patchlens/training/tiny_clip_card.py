@@ -26,17 +26,18 @@ from patchlens.training.tiny_clip import DualEncoder, Recipe
 KINDS = ("colour", "shape", "pattern", "size", "place", "place", "relation")
 
 
-def finish(folder: Path, model: DualEncoder, recipe: Recipe, queries: int = 2000) -> Path:
+def finish(folder: Path, model: DualEncoder, recipe: Recipe, queries: int = 2000, dtype: str = "float32") -> Path:
     """Write `tiny-clip.safetensors` (which open_clip loads) and `tiny-clip.md` into `folder`; returns the first.
 
-    The weights are measured as read back from the file; `queries` is how many sentences are grounded.
+    The weights are measured in `dtype` as read back from the file; `queries` is how many sentences are grounded.
     """
     target = folder / f"{NAME}.safetensors"
     write(target, model, {})
-    encoder = Encoder(NAME, load_tiny_clip(target), "cpu", "float32")
+    encoder = Encoder(NAME, load_tiny_clip(target), "cpu", dtype)
     card = {
         "recipe": asdict(recipe),
         "trained": _provenance(folder, recipe),
+        "measured_in": dtype,
         "retrieval": retrieval(encoder),
         "tells_apart": tells_apart(encoder),
         "grounding": evaluate_scenes(encoder, queries),
@@ -115,6 +116,8 @@ def as_markdown(card: dict[str, Any]) -> str:
         f"{100 * recipe['whole_from']:.0f} % of the steps; heads that name what is in each patch and frame help until",
         f"{100 * recipe['heads_until']:.0f} %. Test frames and videos hold 16 pairs of colour and shape that no",
         "training frame or caption held.",
+        "",
+        f"Measured in {card['measured_in']} on the CPU.",
         "",
         f"| retrieval among {found['frames']} held-out frames | R@1 | R@1, any frame the caption is true of |",
         "|---|---|---|",
