@@ -27,7 +27,8 @@ export class EncoderMenu {
   /** Offer what runs with the chosen weights, keeping the choice where that goes. */
   list() {
     const ready = (e) => (this.weights.value === "random" ? e.small : e.on_disk.length > 0);
-    const words = (e) => (ready(e) || !e.megabytes ? e.name : `${e.name} (${e.megabytes} MB download)`);
+    const absent = (e) => (e.megabytes ? `${e.megabytes} MB download` : "not made yet");
+    const words = (e) => (ready(e) ? e.name : `${e.name} (${absent(e)})`);
     const option = (e) => el("option", { value: e.name, disabled: !ready(e) }, words(e));
     const group = (label, list) => list.length > 0 && el("optgroup", { label }, list.map(option));
     const before = this.encoders.find((e) => e.name === this.name && ready(e));
