@@ -33,6 +33,7 @@ def test_sweep_prints_a_table_and_writes_rows(tmp_path):
     assert (
         set(result["provenance"]) >= {"date", "commit", "machine", "torch"} and result["encoder"]["weights"] == "random"
     )
+    assert result["encoder"]["sha256"] is None  # no file, no digest
     assert shown.count("\n") == 6 and "center:keep=0.1 | as written" in shown
     assert [p.name for p in tmp_path.iterdir()] == ["frontier.json"]  # the parts are gone
 

@@ -170,7 +170,8 @@ def _write(json: Path | None, result: dict[str, Any], model: Any, samples: Any, 
     from patchlens.evaluation.parts import forget
     from patchlens.evaluation.provenance import provenance
 
-    whole = {"encoder": model.facts, "data": samples.name, **asked, "provenance": provenance(), **result}
+    encoder = {**model.facts, "sha256": model.loaded.facts.get("sha256")}  # which weights these figures are about
+    whole = {"encoder": encoder, "data": samples.name, **asked, "provenance": provenance(), **result}
     write_whole(json, (json_module.dumps(whole, indent=1, allow_nan=False) + "\n").encode())
     forget(_parts(json))
 
