@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json as json_module
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -43,6 +43,7 @@ Json = Annotated[
 
 
 def sweep_command(
+    context: typer.Context,
     where: Where,
     encoder: EncoderName = "tiny-video",
     weights: Weights = None,
@@ -88,10 +89,11 @@ def sweep_command(
         typer.echo(f"note: {note}")
     result = {"rows": rows, "notes": notes, "n": len(table.names), "metric": metric(table),
               "difficulty_edges": difficulty_edges(table), "skipped": list(table.skipped)}  # fmt: skip
-    _write(json, result, model, samples, views=views, seed=seed, seeds=seeds, frames=frames)
+    _write(json, result, model, samples, command=command_line(context), views=views, seed=seed, seeds=seeds, frames=frames)
 
 
 def principles_command(
+    context: typer.Context,
     where: Where = "motions",
     encoder: EncoderName = "tiny-video",
     weights: Weights = None,
@@ -132,7 +134,9 @@ def principles_command(
     typer.echo(five.text(result))
     if markdown is not None:
         write_whole(markdown, (five.markdown(result) + "\n").encode())
-    _write(json, result, runs[0][0], samples, views=views, seed=seed, seeds=seeds, frames=frames)
+    _write(
+        json, result, runs[0][0], samples, command=command_line(context), views=views, seed=seed, seeds=seeds, frames=frames
+    )
 
 
 def _runs(
@@ -162,18 +166,31 @@ def _told(skipped: tuple[str, ...]) -> list[str]:
     return [f"{count} {'are' if len(skipped) > 1 else 'is'} left out; the first: {skipped[0]}"]
 
 
-def _write(json: Path | None, result: dict[str, Any], model: Any, samples: Any, **asked: Any) -> None:
+def _write(json: Path | None, result: dict[str, Any], model: Encoder, samples: SampleSet, **asked: Any) -> None:
     """Write the result with where it comes from, and forget the parts it was made of."""
     if json is None:
         return
     from patchlens.cache import write_whole
     from patchlens.evaluation.parts import forget
     from patchlens.evaluation.provenance import provenance
+    from patchlens.evaluation.shipped import dumps
 
-    encoder = {**model.facts, "sha256": model.loaded.facts.get("sha256")}  # which weights these figures are about
-    whole = {"encoder": encoder, "data": samples.name, **asked, "provenance": provenance(), **result}
-    write_whole(json, (json_module.dumps(whole, indent=1, allow_nan=False) + "\n").encode())
+    known = {k: model.loaded.facts.get(k) for k in ("sha256", "oracle_block")}  # which weights these figures are about
+    whole = {"encoder": model.facts | known, "data": samples.name, **asked, "provenance": provenance(), **result}
+    write_whole(json, dumps(whole).encode())
     forget(_parts(json))
+
+
+def command_line(context: typer.Context) -> str:
+    """The command as it can be typed again: what was given, in the order of the command's own parameters."""
+    words = ["patchlens", context.command.name]
+    for parameter in context.command.params:
+        if context.get_parameter_source(parameter.name).name != "COMMANDLINE":
+            continue
+        value = context.params[parameter.name]
+        for one in value if isinstance(value, list | tuple) else [value]:
+            words += [str(one)] if parameter.param_type_name == "argument" else [parameter.opts[0], str(one)]
+    return shlex.join(words)
 
 
 class Meter:

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from patchlens.evaluation.budgets import Contender
-from patchlens.evaluation.intervals import Interval, mcnemar, mean_interval, paired, words
+from patchlens.evaluation.intervals import Interval, bootstrap, mcnemar, mean_interval, paired, words
 from patchlens.evaluation.job import Table
 from patchlens.evaluation.measure import Variant
 
 NEAR = 0.02  # budgets count as equal when the reached keep ratios are this close
 PARTS = ("easy", "middle", "hard")  # thirds of the clips by difficulty
+RATES = ("right", "same")  # of clips; the other columns are means, and a constant one has no spread
 COLUMNS = {"top1": "right", "agreement": "same", "cosine": "cosine", "kl": "kl", "probability": "probability"}
 
 Row = dict[str, Any]
@@ -60,10 +61,14 @@ def _figures(runs: list[np.ndarray]) -> Row:
     out: Row = {}
     for name, column in COLUMNS.items():
         values = per_clip(runs, column)
-        found = mean_interval(values) if len(values) else None
+        found = _interval(values, column) if len(values) else None
         out[name] = _round(found.mean) if found else None
         out["interval" if name == "top1" else f"{name}_interval"] = [_round(x) for x in found.ends] if found else None
     return out
+
+
+def _interval(values: np.ndarray, column: str) -> Interval:
+    return mean_interval(values) if column in RATES else bootstrap(values)
 
 
 def _full_row(table: Table) -> Row:
@@ -139,7 +144,7 @@ def groups_of(table: Table, runs: list[np.ndarray]) -> dict[str, dict[str, Row]]
         for group, mask in masks.items():
             values = per_clip(runs, column, mask)
             if len(values):
-                found: Interval = mean_interval(values)
+                found = _interval(values, column)
                 row = {"n": len(values), name: _round(found.mean), "interval": [_round(x) for x in found.ends]}
                 out.setdefault(kind, {})[group] = row
     return out

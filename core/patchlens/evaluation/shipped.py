@@ -1,0 +1,43 @@
+"""Results that ship with the package: how a sweep or the principles are written, and what is on file for an encoder.
+
+A file counts for the weights that it was measured with, and no longer once the weights are others. Knows no model.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+SHIPPED = Path(__file__).resolve().parents[1] / "reference"
+
+
+def dumps(result: dict[str, Any]) -> str:
+    """A result as JSON, a line for every key and for every row, so that versions can be compared."""
+    lines = []
+    for key, value in result.items():
+        text = json.dumps(value, allow_nan=False)
+        if key in ("rows", "principles"):
+            text = "[\n" + ",\n".join(f"  {json.dumps(row, allow_nan=False)}" for row in value) + "\n]"
+        lines.append(f"{json.dumps(key)}: {text}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def frontier(encoder: str, sha256: str | None = None) -> dict[str, Any] | None:
+    """What `patchlens sweep --json` wrote for a bundled encoder; None where there is nothing, or only of other weights.
+
+    sha256: digest of the weights file in use (`Loaded.facts`); None takes whatever there is.
+    """
+    return _read(SHIPPED / "frontiers" / f"{encoder}.json", sha256)
+
+
+def principles(encoder: str, sha256: str | None = None) -> dict[str, Any] | None:
+    """What `patchlens principles --json` wrote for a bundled encoder, as `frontier` has it."""
+    return _read(SHIPPED / "principles" / f"{encoder}.json", sha256)
+
+
+def _read(path: Path, sha256: str | None) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    result = json.loads(path.read_text("utf-8"))
+    return result if sha256 in (None, result["encoder"].get("sha256")) else None
