@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 
 import pytest
 import typer
@@ -26,7 +27,7 @@ def call(*arguments: str) -> str:
 def test_sweep_prints_a_table_and_writes_rows(tmp_path):
     out = tmp_path / "frontier.json"
     options = ["--selector", "rlt", "--selector", "center:keep=0.1", "--budget", "0.2", "--limit", "4", "--seeds", "2"]
-    shown = call("sweep", "motions", *RANDOM, *options, "--json", str(out))
+    shown = call("sweep", "motions", *RANDOM, *options, "--by", "camera", "--json", str(out))
     result = json.loads(out.read_text())
     assert [r["selector"] for r in result["rows"]] == ["everything", "random", "rlt", "center:keep=0.1"]
     assert result["data"] == "motions, stream 3" and result["seed"] == 3 and result["metric"] == "right"
@@ -34,8 +35,20 @@ def test_sweep_prints_a_table_and_writes_rows(tmp_path):
         set(result["provenance"]) >= {"date", "commit", "machine", "torch"} and result["encoder"]["weights"] == "random"
     )
     assert result["encoder"]["sha256"] is None  # no file, no digest
-    assert shown.count("\n") == 6 and "center:keep=0.1 | as written" in shown
+    table, groups = shown.split("\n\n")
+    assert table.count("\n") == 5 == groups.count("\n") - 1 and "center:keep=0.1 | as written" in table
     assert [p.name for p in tmp_path.iterdir()] == ["frontier.json"]  # the parts are gone
+    assert out.read_text().count("\n") < 30  # a line for every key and row
+
+
+def test_the_file_says_the_command_that_makes_it_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    typed = "motions --weights random --selector center --selector uniform --budget 0.2 --seeds 1 --limit 2"
+    call("sweep", *typed.split(), "--json", "a b.json")
+    first = json.loads((tmp_path / "a b.json").read_text())
+    assert first["command"] == f"patchlens sweep {typed} --json 'a b.json'"
+    call(*shlex.split(first["command"])[1:])
+    assert json.loads((tmp_path / "a b.json").read_text())["rows"] == first["rows"]
 
 
 def test_sweep_says_when_labels_are_not_the_encoders(tmp_path):
@@ -75,6 +88,8 @@ def test_principles_prints_five_verdicts(tmp_path):
 def test_an_output_that_cannot_be_written_is_said_first(tmp_path):
     with pytest.raises(ValueError, match="the folder .* is not there"):
         call("sweep", "motions", *RANDOM, "--limit", "1", "--json", str(tmp_path / "no" / "x.json"))
+    with pytest.raises(ValueError, match="by is 'colour'; choose one of class, difficulty, camera"):
+        call("sweep", "motions", *RANDOM, "--limit", "1", "--by", "colour")
 
 
 def test_the_meter_says_rate_and_time_left():

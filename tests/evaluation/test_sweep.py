@@ -16,9 +16,10 @@ import torch
 import toys
 from patchlens.evaluation.budgets import contender, reached, solve
 from patchlens.evaluation.job import Job
+from patchlens.evaluation.markdown import by_group, table_of
 from patchlens.evaluation.measure import Bench, Context, batches
 from patchlens.evaluation.multiview import Views, views_of, wanted
-from patchlens.evaluation.rows import cells, markdown, rows_of
+from patchlens.evaluation.rows import cells, rows_of
 from patchlens.evaluation.sweep import measure_set, sweep
 from patchlens.flops import vit_cost
 from patchlens.keep import keep_of
@@ -84,7 +85,24 @@ def test_rows_are_the_means_of_what_was_measured(table):
         difference = np.mean([r["right"] for r in runs], 0) - table.full["right"]
         assert found["vs_all"]["difference"] == pytest.approx(difference.mean(), abs=1e-6)
     json.dumps(rows, allow_nan=False)
-    assert markdown(rows).count("\n") == len(rows) + 1
+    assert table_of(rows).count("\n") == len(rows) + 1
+
+
+def test_tables_show_solved_thresholds_and_groups(table):
+    rows = rows_of(table)
+    found = row(rows, "rlt", 0.5)
+    assert set(found["solved"]) == {"tau"} and row(rows, "center", 0.5)["solved"] is None
+    assert f"| rlt (tau {found['solved']['tau']:.4g}) | 0.5 " in table_of(rows)
+    head, _, *lines = by_group(rows, "difficulty").splitlines()
+    assert head == "| selector | keep | easy (6) | middle (6) | hard (6) |" and len(lines) == len(rows)
+    easy = found["groups"]["difficulty"]["easy"]["top1"]
+    assert next(x for x in lines if "| rlt (tau" in x and "| 0.5 |" in x).split(" | ")[2] == f"{100 * easy:.1f}"
+
+
+def test_what_has_no_spread_has_an_interval_without_width(table):
+    full = rows_of(table)[0]
+    assert full["kl_interval"] == [0.0, 0.0] and full["cosine_interval"] == [1.0, 1.0]
+    assert full["agreement"] == 1.0 and full["agreement_interval"][0] < 1  # a rate: Wilson
 
 
 def test_comparisons_are_paired_clip_by_clip(table):
@@ -175,10 +193,13 @@ def test_without_labels_fidelity_is_compared():
     assert found["top1"] is None and found["interval"] is None and found["agreement"] is not None
     assert found["vs_random"]["of"] == "cosine" and found["vs_random"]["p"] is None
     assert "class" not in found["groups"] and "cosine" in found["groups"]["camera"]["pan"]
+    assert by_group(rows, "class") == "The set does not say the class of its clips."
+    cosine = found["groups"]["camera"]["pan"]["cosine"]
+    assert f"{cosine:.3f}" in by_group(rows, "camera").splitlines()[-1]
     json.dumps(rows, allow_nan=False)
     silent = sweep(toys.frame_cls(classes=None), toy_set(4, labels=False), [], budgets=[0.5], frames=4)[-1]
     assert silent["agreement"] is None and silent["kl"] is None and 0 < silent["cosine"] < 1
-    assert markdown(rows)
+    assert table_of(rows)
 
 
 def test_clips_are_made_once_and_broken_ones_are_counted():

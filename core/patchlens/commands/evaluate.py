@@ -62,6 +62,7 @@ def sweep_command(
     frames: Frames = 16,
     device: Device = "auto",
     dtype: Dtype = "auto",
+    by: Annotated[str | None, typer.Option(help="also a table by class, difficulty or camera")] = None,
     json: Json = None,
 ) -> None:
     """Accuracy (fidelity where there are no labels) against GMACs, for any selectors and budgets, paired with random.
@@ -69,11 +70,13 @@ def sweep_command(
     A selector that names its knob (rlt:tau=0.1) runs as written; RLT without one has tau solved for every budget.
     """
     from patchlens.data.datasets import open_set
-    from patchlens.evaluation.folds import measure_runs
-    from patchlens.evaluation.rows import difficulty_edges, markdown, metric, rows_of
+    from patchlens.evaluation.markdown import by_group, check_group, table_of
+    from patchlens.evaluation.rows import difficulty_edges, metric, rows_of
+    from patchlens.evaluation.sweep import measure_runs
     from patchlens.outputs import check_targets
 
     check_targets({"json": json}, Path(where))
+    check_group(by)
     samples = open_set(where, seed, limit, videos, split)
     runs = _runs(samples, encoder, weights, {"device": device, "dtype": dtype}, probe, trained, seed, frames)
     model = runs[0][0]
@@ -84,7 +87,9 @@ def sweep_command(
     rows, notes = rows_of(table), [*samples.notes, *_told(table.skipped)]
     if samples.classes and metric(table) != "right":
         notes.append(f"{model.name} does not know this set's labels: fidelity only, no accuracy.")
-    typer.echo(markdown(rows))
+    typer.echo(table_of(rows))
+    if by is not None:
+        typer.echo(f"\n{by_group(rows, by)}")
     for note in notes:
         typer.echo(f"note: {note}")
     result = {"rows": rows, "notes": notes, "n": len(table.names), "metric": metric(table),

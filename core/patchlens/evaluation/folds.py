@@ -1,7 +1,7 @@
-"""Measuring models that were each trained on a part of a set, every one on what it has not seen, as one table.
+"""Models that were each trained on a part of a set, every one with the part that it has not seen.
 
-A run is an encoder with its held-out samples. Linear probes on frozen features and the folders that `patchlens train video`
-wrote become runs here. Knows no selector.
+Linear probes on frozen features, and the folders that `patchlens train video` wrote, become runs for `sweep.measure_runs`.
+Knows no selector.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -21,49 +19,11 @@ from patchlens.data.samples import SampleSet
 from patchlens.encoders.encoder import Encoder
 from patchlens.encoders.loaded import Loaded
 from patchlens.evaluation.feed import Feed
-from patchlens.evaluation.job import Table
 from patchlens.evaluation.measure import Bench
 from patchlens.evaluation.multiview import FRAMES, Views
-from patchlens.evaluation.sweep import measure_set
+from patchlens.evaluation.sweep import Run
 
-Run = tuple[Encoder, SampleSet]
 DECAY = 1e-2  # of a probe's weights, on standardised features
-
-
-def measure_runs(runs: Sequence[Run], plans: Sequence[Any], *, resume: Path | None = None, **options: Any) -> Table:
-    """`measure_set` of every run, joined: each sample is measured by the one model that has not seen it.
-
-    Thresholds are solved for each run by itself. The options are those of `measure_set`.
-    Raises ValueError for no runs.
-    """
-    if not runs:
-        raise ValueError("There is no model to measure; give at least one.")
-    tables = []
-    for i, (encoder, samples) in enumerate(runs):
-        place = resume if resume is None or len(runs) == 1 else resume / f"fold-{i}"
-        tables.append(measure_set(encoder, samples, plans, resume=place, **options))
-    return tables[0] if len(tables) == 1 else join(tables)
-
-
-def join(tables: Sequence[Table]) -> Table:
-    """One table of the samples of all; they must hold the same contenders, budgets and seeds.
-
-    Raises ValueError where they do not.
-    """
-    keyed = [{v.key: r for v, r in t.runs.items()} for t in tables]
-    if any(k.keys() != keyed[0].keys() for k in keyed):
-        raise ValueError("Tables of different contenders, budgets or seeds cannot be joined.")
-    first = tables[0]
-    return Table(
-        [x for t in tables for x in t.names],
-        [x for t in tables for x in t.labels],
-        [x for t in tables for x in t.facts],
-        np.concatenate([t.full for t in tables]),
-        {v: np.concatenate([k[v.key] for k in keyed]) for v in first.runs},
-        first.views,
-        {name: np.concatenate([t.extra[name] for t in tables]) for name in first.extra},
-        tuple(x for t in tables for x in t.skipped),
-    )
 
 
 def trained_runs(folders: Sequence[Path], data: SampleSet, device: str = "auto", dtype: str = "auto") -> list[Run]:

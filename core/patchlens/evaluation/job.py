@@ -48,22 +48,8 @@ class Job:
         self.bench, self.feed, self.parts = bench, feed, parts
         self.progress = progress or (lambda *_: None)
 
-    def variants(self, who: Sequence[Contender], budgets: Sequence[float], seed: int, seeds: int) -> list[Variant]:
-        """Every contender at every budget with every seed; thresholds are solved on the whole set.
-
-        Raises ValueError when nothing could be read.
-        """
-        solved = [c for c in who if c.solved]
-        values = self._values(solved, seed) if solved else {}
-        out = []
-        for c in who:
-            for budget in budgets if c.knob else [None]:
-                value = solved_value(c, values[c.name], budget) if c.solved else budget
-                out += [Variant(c, budget, value, seed + k) for k in range(seeds if c.seeded else 1)]
-        return out
-
-    def _values(self, who: list[Contender], seed: int) -> dict[str, list[np.ndarray]]:
-        """Scores of every clip, by contender."""
+    def values(self, who: list[Contender], seed: int) -> dict[str, list[np.ndarray]]:
+        """Scores of every clip, by contender; none are made where nobody asks."""
 
         def make(chunk: Chunk) -> Arrays:
             arrays: Arrays = {}
@@ -74,7 +60,7 @@ class Job:
             return arrays
 
         out: dict[str, list[np.ndarray]] = {c.name: [] for c in who}
-        for part in self._parts("scores", make, 1, hold=True):
+        for part in self._parts("scores", make, 1, hold=True) if who else []:
             for c in who:
                 ends = part[f"lengths|{c.name}"].cumsum()
                 out[c.name] += np.split(part[f"values|{c.name}"], ends)[: len(ends)]
@@ -121,6 +107,23 @@ class Job:
             done += sizes[chunk.number]
             self.progress(stage, done, total, stored)
         return [parts[n] for n in sorted(parts)]
+
+
+def variants_of(
+    jobs: Sequence[Job], who: Sequence[Contender], budgets: Sequence[float], seed: int, seeds: int
+) -> list[Variant]:
+    """Every contender at every budget with every seed; thresholds are solved on the samples of all jobs together.
+
+    Raises ValueError when nothing could be read.
+    """
+    solved = [c for c in who if c.solved]
+    found = [job.values(solved, seed) for job in jobs]
+    out = []
+    for c in who:
+        for budget in budgets if c.knob else [None]:
+            value = solved_value(c, [x for f in found for x in f[c.name]], budget) if c.solved else budget
+            out += [Variant(c, budget, value, seed + k) for k in range(seeds if c.seeded else 1)]
+    return out
 
 
 def _join(parts: Sequence[Arrays], name: str) -> np.ndarray:

@@ -14,9 +14,9 @@ from patchlens.data.samples import SampleSet
 from patchlens.encoders.encoder import Encoder
 from patchlens.evaluation import findings
 from patchlens.evaluation.budgets import contender
-from patchlens.evaluation.folds import Run, measure_runs
 from patchlens.evaluation.overlap import Overlap
 from patchlens.evaluation.rows import rows_of
+from patchlens.evaluation.sweep import Run, measure_runs
 from patchlens.registry import misfit
 
 CUES = ("attention", "motion", "saliency", "uniform", "center", "rlt-topk", "foreground")
@@ -44,8 +44,8 @@ def principles_of(
     runs               (encoder, samples) pairs of one family, each model with samples that it has not seen
     cues               selectors with a keep ratio; those that encoder or samples cannot serve are left out, with a note
     oracle, predicted  specs of the oracle with the true and with the predicted label
-    options            those of `measure_set`: limit, seeds, views, frames, resume, progress, ...
-    Raises ValueError when the encoder names no classes, and as `measure_set` does.
+    options            those of `measure_runs`: limit, seeds, views, frames, resume, progress, ...
+    Raises ValueError when the encoder names no classes, and as `measure_runs` does.
     """
     encoder, samples = runs[0]
     for spec in (oracle, predicted):

@@ -27,7 +27,8 @@ Row = dict[str, Any]
 def rows_of(table: Table) -> list[Row]:
     """All rows, the full run ("everything") first.
 
-    A row has selector, plan (with its knob's value), budget (asked; None as written), reached (mean K/N), n, seeds, views;
+    A row has selector, plan (with its knob's value), budget (asked; None as written), reached (mean K/N), solved (the knob
+    and its value, where a threshold was solved for the budget), n, seeds, views;
     top1 and interval (None without labels); agreement with the full run, cosine, kl (nats) and probability of the label,
     with intervals; gmacs per view (reduced run and selector), gmacs_selector, saved; vs_random and vs_all (paired
     difference of top-1, or of the cosine without labels: difference, interval, McNemar p, a word); groups (by class,
@@ -74,8 +75,9 @@ def _interval(values: np.ndarray, column: str) -> Interval:
 def _full_row(table: Table) -> Row:
     gmacs = float(table.full["gmacs"].mean())
     return {
-        "selector": "everything", "plan": "everything", "budget": 1.0, "reached": 1.0, "n": len(table.names), "seeds": 1,
-        "views": str(table.views), **_figures([table.full]), "gmacs": _round(gmacs), "gmacs_selector": 0.0, "saved": 0.0,
+        "selector": "everything", "plan": "everything", "budget": 1.0, "reached": 1.0, "solved": None,
+        "n": len(table.names), "seeds": 1, "views": str(table.views), **_figures([table.full]),
+        "gmacs": _round(gmacs), "gmacs_selector": 0.0, "saved": 0.0,
         "vs_random": None, "vs_all": None, "groups": groups_of(table, [table.full]),
     }  # fmt: skip
 
@@ -87,6 +89,7 @@ def _row(table: Table, who: Contender, budget: float | None, runs: dict[Variant,
     rival = _random_at(table, budget, reached) if who.name != "random" else None
     return {
         "selector": who.name, "plan": str(who.at(first.value)), "budget": budget, "reached": _round(reached),
+        "solved": {who.knob: first.value} if who.solved else None,
         "n": len(table.names), "seeds": len(found), "views": str(table.views), **_figures(found),
         "gmacs": _round(reduced + own), "gmacs_selector": _round(own),
         "saved": _round(1 - (reduced + own) / float(table.full["gmacs"].mean())),
@@ -152,35 +155,3 @@ def groups_of(table: Table, runs: list[np.ndarray]) -> dict[str, dict[str, Row]]
 
 def _round(x: float) -> float:
     return round(float(x), 6)
-
-
-def markdown(rows: Sequence[Row]) -> str:
-    """The rows as a table for a README: points and percent, GMACs with the selector's own."""
-    lines = [
-        "| selector | keep (reached) | top-1 % | against random | against all | same answer % | cosine | KL | GMACs "
-        "| saved % |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for r in rows:
-        asked = "as written" if r["budget"] is None else f"{r['budget']:g}"
-        near = "" if r["budget"] is not None and abs(r["reached"] - r["budget"]) < 0.005 else f" ({r['reached']:.3f})"
-        lines.append(
-            f"| {r['selector']} | {asked}{near} | {_percent(r['top1'], r['interval'])} | {_against(r['vs_random'])} "
-            f"| {_against(r['vs_all'])} | {_percent(r['agreement'], None)} | {r['cosine']:.3f} "
-            f"| {'' if r['kl'] is None else format(r['kl'], '.3f')} | {r['gmacs']:.3f} | {100 * r['saved']:.0f} |"
-        )
-    return "\n".join(lines)
-
-
-def _percent(mean: float | None, interval: list[float] | None) -> str:
-    if mean is None:
-        return ""
-    return f"{100 * mean:.1f}" + (f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else "")
-
-
-def _against(found: Row | None) -> str:
-    if found is None:
-        return ""
-    if found["of"] != "top1":
-        return f"{found['difference']:+.3f} {found['word']}"
-    return f"{100 * found['difference']:+.1f} {found['word']}"

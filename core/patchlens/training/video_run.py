@@ -24,6 +24,7 @@ from patchlens.encoders.patches import cut, normalise
 from patchlens.encoders.vit import ViT
 from patchlens.training.checkpoints import Log, load_last, save_whole
 from patchlens.training.inflate import Start, settle, start_from
+from patchlens.training.precision import mixed
 from patchlens.training.video import Clips, Recipe, held_out
 
 COLUMNS = ("step", "clips", "loss", "right", "clips_per_s")
@@ -57,7 +58,7 @@ def loss_of(
     index = torch.rand(b, n, generator=rng).topk(k, 1).indices.sort(1).values
     device = vit.prefix.device
     patches = patches[torch.arange(b)[:, None], index].flatten(0, 1).to(device)
-    with torch.autocast(device.type, torch.bfloat16):
+    with mixed(device):
         x = vit.embed(normalise(patches, inputs.mean, inputs.std), index.flatten().to(device))
         out, labels = vit(x, (k,) * b).out.float(), labels.to(device)
     return F.cross_entropy(out, labels, label_smoothing=smoothing), float((out.argmax(1) == labels).float().mean())

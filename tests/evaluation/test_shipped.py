@@ -1,0 +1,68 @@
+"""The results on file: of the weights that ship, small, without a machine's paths, and they can be made again."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from patchlens.encoders.catalog import BUNDLED
+from patchlens.encoders.weights import digest
+from patchlens.evaluation import shipped
+
+FRONTIERS = sorted((shipped.SHIPPED / "frontiers").glob("*.json"))
+SMALL = 300_000  # bytes
+
+
+@pytest.mark.parametrize("path", FRONTIERS, ids=lambda p: p.stem)
+def test_a_frontier_is_of_the_weights_that_ship(path):
+    sha256 = digest(BUNDLED / f"{path.stem}.safetensors")
+    found = shipped.frontier(path.stem, sha256)
+    assert found is not None, "the weights have changed; run the file's command again"
+    assert shipped.frontier(path.stem) == found and shipped.frontier(path.stem, "0" * 64) is None
+    assert len(path.read_bytes()) < SMALL and not any(p in path.read_text() for p in ("/work", "/home", "/tmp"))
+    asked = shlex.split(found["command"])
+    rows = {(r["selector"], r["budget"]): r for r in found["rows"]}
+    assert asked[:2] == ["patchlens", "sweep"] and len(rows) == len(found["rows"])
+    pairs = list(zip(asked, asked[1:], strict=False))
+    budgets = [float(value) for name, value in pairs if name == "--budget"]
+    for selector in (value for name, value in pairs if name == "--selector"):
+        assert all((selector, b) in rows for b in budgets)
+    full = rows["everything", 1.0]
+    for row in rows.values():
+        assert row["n"] == found["n"] and row["interval"][0] <= row["top1"] <= row["interval"][1]
+        assert row["saved"] == pytest.approx(1 - row["gmacs"] / full["gmacs"], abs=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", FRONTIERS, ids=lambda p: p.stem)
+def test_a_frontier_can_be_made_again(path, tmp_path):
+    """A part of the clips and contenders, by the same command: each interval meets the one on file."""
+    import typer
+    from patchlens.commands.evaluate import sweep_command
+    from typer.testing import CliRunner
+
+    on_file = json.loads(path.read_text())
+    app, out = typer.Typer(), tmp_path / "again.json"
+    app.command("sweep")(sweep_command)
+    options = ["--limit", "64", "--selector", "rlt", "--selector", "uniform", "--budget", "0.3", "--json", str(out)]
+    done = CliRunner().invoke(app, [shlex.split(on_file["command"])[2], *options], catch_exceptions=False)
+    assert done.exit_code == 0
+    rows = {(r["selector"], r["budget"]): r for r in on_file["rows"]}
+    for again in json.loads(out.read_text())["rows"]:
+        row = rows[again["selector"], again["budget"]]
+        (low, high), (old_low, old_high) = again["interval"], row["interval"]
+        assert low <= old_high and old_low <= high, again["plan"]
+        assert again["reached"] == pytest.approx(row["reached"], abs=0.02)
+
+
+def test_what_is_written_is_read_back(tmp_path, monkeypatch):
+    result = {"encoder": {"name": "toy", "sha256": "ab"}, "rows": [{"selector": "a"}, {"selector": "b"}], "principles": []}
+    monkeypatch.setattr(shipped, "SHIPPED", tmp_path)
+    for kind in ("frontiers", "principles"):
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / "toy.json").write_text(shipped.dumps(result))
+    assert shipped.frontier("toy", "ab") == result == shipped.principles("toy")
+    assert shipped.principles("toy", "cd") is None
+    assert Path(tmp_path / "frontiers" / "toy.json").read_text().count("\n") == 10
