@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
     from torch import Tensor
 
     from patchlens.clip import Clip
@@ -107,3 +108,9 @@ class Trace:
         from patchlens.views.card import card  # the one door from the data to its picture
 
         return card(self)
+
+    def plot(self) -> Figure:
+        """Scores and the cut through them, tokens over time, run lengths and Lorenz curve where the plan has them."""
+        from patchlens.views.figures import overview
+
+        return overview(self)

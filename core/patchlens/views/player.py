@@ -19,6 +19,7 @@ from patchlens.knobs import Knob, knobs_of
 from patchlens.registry import Selector
 from patchlens.specs import parse_plan
 from patchlens.types import Trace
+from patchlens.views.frontier import frontier
 from patchlens.views.report import trace_json
 
 JPEG_QUALITY = 88
@@ -78,6 +79,7 @@ def manifest(trace: Trace) -> dict[str, Any]:
         "stages": [_stage(s, scores.unit, scores.fine is not None) for s, (scores, _) in stages],
         "classes": list(trace.classes or ())[:1000],
         "notes": list(trace.notes),
+        "frontier": frontier(encoder),
         "report": trace_json(trace),
     }
 

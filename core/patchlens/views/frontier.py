@@ -1,0 +1,129 @@
+"""Accuracy against cost as a sweep measured it, trimmed to what a chart needs.
+
+A frontier belongs to the weights that the sweep ran: for any others there is none. It says what holds on average on the
+sweep's own clips, never what holds for the clip on screen.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from patchlens.evaluation.budgets import Contender, contender
+from patchlens.specs import parse_plan
+
+FOLDER = Path(__file__).resolve().parents[1] / "reference" / "frontiers"
+MEASURES = {"right": ("top1", "interval", "top-1"), "cosine": ("cosine", "cosine_interval", "cosine to the full run")}
+
+Frontier = dict[str, Any]
+Point = dict[str, Any]
+
+
+def frontier(encoder: Mapping[str, Any]) -> Frontier | None:
+    """The shipped frontier of an encoder (its facts: name, sha256 of its weights), or None where these were not swept."""
+    path = FOLDER / f"{encoder['name']}.json"
+    if not encoder.get("sha256") or not path.is_file():
+        return None
+    swept = _read(path)
+    return trim(swept) if swept["encoder"].get("sha256") == encoder["sha256"] else None
+
+
+@cache
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text("utf-8"))
+
+
+def trim(swept: Mapping[str, Any]) -> Frontier:
+    """What a chart needs of what `patchlens sweep --json` wrote.
+
+    measure is what `value` and `interval` are; full the run on all tokens; curves as `curves` makes them.
+    """
+    rows, origin = swept["rows"], swept["provenance"]
+    full = next(_point(row, swept["metric"]) for row in rows if row["selector"] == "everything")
+    return {
+        "encoder": swept["encoder"]["name"],
+        "weights": swept["encoder"]["weights"],
+        "data": swept["data"],
+        "n": swept["n"],
+        "date": origin["date"],
+        "commit": origin["commit"],
+        "command": _command(swept),
+        "measure": MEASURES[swept["metric"]][2],
+        "full": {name: full[name] for name in ("gmacs", "value", "interval")},
+        "curves": curves(rows, swept["metric"]),
+    }
+
+
+def curves(rows: Sequence[Mapping[str, Any]], metric: str = "right") -> list[dict[str, Any]]:
+    """One curve per contender: {selector, knob, points}, points by rising keep ratio.
+
+    knob is what a budget sets (None: it ran as written). A point has budget, reached (mean K/N), gmacs (the selector's own
+    included), value, interval, plan and setting (the knob's value). Where a knob can be turned up to all tokens the curve
+    ends there: the full run's value at the full run's cost and the selector's; a threshold has no plan for that.
+    """
+    full = next(row for row in rows if row["selector"] == "everything")
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row["selector"] != "everything":
+            found.setdefault(row["selector"], []).append(row)
+    return [_curve(contender(name), some, full, metric) for name, some in found.items()]
+
+
+def _curve(who: Contender, rows: Sequence[Mapping[str, Any]], full: Mapping[str, Any], metric: str) -> dict[str, Any]:
+    # a threshold may reach one ratio under several budgets: the first one counts
+    points = {row["reached"]: _point(row, metric, who) for row in reversed(rows)}
+    if who.knob and max(points) < 1:
+        plan = None if who.solved else str(who.at(1.0))
+        whole = {**full, "plan": plan, "gmacs": full["gmacs"] + rows[-1]["gmacs_selector"]}
+        points[1.0] = _point(whole, metric, who)
+    ordered = [points[ratio] for ratio in sorted(points)]
+    return {"selector": who.name, "knob": who.knob, "points": ordered}
+
+
+def _point(row: Mapping[str, Any], metric: str, who: Contender | None = None) -> Point:
+    value, interval, _ = MEASURES[metric]
+    knob = who.knob if who and row["plan"] else None
+    setting = getattr(parse_plan(row["plan"]).selectors[0], knob) if knob else None
+    point = {"value": row[value], "interval": row[interval], "setting": setting}
+    return {**{name: row[name] for name in ("budget", "reached", "plan")}, "gmacs": round(row["gmacs"], 6), **point}
+
+
+def _command(swept: Mapping[str, Any]) -> str:
+    """The command that measures the same again."""
+    names = dict.fromkeys(row["selector"] for row in swept["rows"])
+    budgets = sorted({row["budget"] for row in swept["rows"][1:]} - {None})
+    words = ["patchlens", "sweep", swept["data"].split(",")[0], "--encoder", swept["encoder"]["name"]]
+    words += ["--limit", str(swept["n"]), "--seed", str(swept["seed"]), "--seeds", str(swept["seeds"])]
+    words += [word for name in names if name not in ("everything", "random") for word in ("--selector", name)]
+    return shlex.join(words + [word for budget in budgets for word in ("--budget", f"{budget:g}")])
+
+
+def curve_of(found: Frontier, plan: str) -> dict[str, Any] | None:
+    """The curve on which a plan lies, whatever its knob stands at; None where its selector was not swept."""
+    asked = parse_plan(plan)
+    for curve in found["curves"]:
+        who = contender(curve["selector"])
+        value = getattr(asked.selectors[0], who.knob, None) if who.knob else None
+        if who.at(value) == asked:
+            return curve
+    return None
+
+
+def along(points: Sequence[Point], ratio: float) -> Point | None:
+    """{gmacs, value, interval} of a curve at a keep ratio, on straight lines between its points; None beyond its ends.
+
+    `viewer/chart_curves.js` does the same; a test holds them equal.
+    """
+    if not points[0]["reached"] <= ratio <= points[-1]["reached"]:
+        return None
+    last = next(i for i, point in enumerate(points) if point["reached"] >= ratio)
+    low, high = points[max(0, last - 1)], points[last]
+    span = high["reached"] - low["reached"]
+    share = (ratio - low["reached"]) / span if span else 1.0
+    blend = lambda a, b: a + (b - a) * share  # noqa: E731
+    ends = [blend(*pair) for pair in zip(low["interval"], high["interval"], strict=True)]
+    return {**{name: blend(low[name], high[name]) for name in ("gmacs", "value")}, "interval": ends}
