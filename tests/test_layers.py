@@ -18,7 +18,7 @@ PACKAGES = {"patchlens": ROOT / "core" / "patchlens", "patchlens_app": ROOT / "a
 LAYERS = [
     "lazy clip results types",
     "limits container sampling upright decoding motion album export reading wire worker video",
-    "knobs registry keep specs cache flops",  # flops is arithmetic on shapes and counts: it knows types alone
+    "knobs registry keep specs cache flops merge",  # flops is arithmetic on shapes and counts: it knows types alone
     "encoders selectors mergers gradcam attention",
     "metrics assembly pipeline data",
     "training evaluation",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from patchlens import metrics
-from patchlens.flops import coefficients, vit_cost
+from patchlens.flops import coefficients, merged_cost, vit_cost
 from patchlens.lazy import torch
 from patchlens.specs import Request
 from patchlens.types import Clip, Cost, Encoding, Keep, Scores, Tokens, Trace
@@ -14,6 +14,7 @@ from patchlens.types import Clip, Cost, Encoding, Keep, Scores, Tokens, Trace
 if TYPE_CHECKING:
     from patchlens.encoders.encoder import Encoder
     from patchlens.keep import Rule
+    from patchlens.merge import Merger
 
 
 def full_and_reduced(model: Encoder, keep: Keep) -> tuple[Cost, Cost]:
@@ -28,6 +29,7 @@ class Finished:
 
     request: Request
     model: Encoder
+    merger: Merger | None
     clip: Clip
     tokens: Tokens
     stages: tuple[tuple[Scores, Rule], ...]
@@ -41,12 +43,16 @@ class Finished:
 def assemble(run: Finished) -> Trace:
     """The Trace of a finished run."""
     model, grid = run.model, run.tokens.grid
+    full, reduced = full_and_reduced(model, run.keep)
+    own = 0.0
+    if run.merger is not None:
+        reduced, own = merged_cost(model.config, run.merger, model.counts(run.keep))
     report = metrics.report(
         run.reference,
         run.encoding,
         tokens=(grid.n, run.keep.count),
-        costs=full_and_reduced(model, run.keep),
-        selector_gmacs=sum(s.gmacs for s, _ in run.stages),
+        costs=(full, reduced),
+        selector_gmacs=sum(s.gmacs for s, _ in run.stages) + own,
         classes=model.classes,
         label=run.label,
     )

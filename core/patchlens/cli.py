@@ -53,6 +53,7 @@ def run_command(
     encoder: Annotated[str, typer.Option(help="see `patchlens list`")] = "tiny-video",
     weights: Annotated[str | None, typer.Option(help="a tag, a file or folder, or random")] = None,
     selector: Annotated[str, typer.Option(help="the plan, as in rlt:tau=0.1 or rlt:tau=0.1+random:keep=0.5")] = "rlt",
+    merger: Annotated[str | None, typer.Option(help="shortens the sequence inside the blocks, as in tome:r=8")] = None,
     label: Annotated[str | None, typer.Option(help="the clip's class, for the oracle and the report")] = None,
     frames: Annotated[int, typer.Option(min=1, max=512, help="frames to sample")] = 16,
     fps: Annotated[float | None, typer.Option(help="sample so many frames per second instead")] = None,
@@ -73,9 +74,9 @@ def run_command(
     outputs = {"json": json, "npz": npz, "html": html, "mp4": mp4, "png": png}
     check_targets(outputs, video)
     options = dict(
-        encoder=encoder, weights=weights, selector=with_knobs(selector, context.args), label=label, frames=frames, fps=fps,
-        span=parse_span(span), seed=seed, device=device, dtype=dtype, cache=not no_cache, isolate=True,
-        proxy=bool(html or mp4), progress=_progress(quiet=json == "-"),
+        encoder=encoder, weights=weights, selector=with_knobs(selector, context.args), merger=merger, label=label,
+        frames=frames, fps=fps, span=parse_span(span), seed=seed, device=device, dtype=dtype, cache=not no_cache,
+        isolate=True, proxy=bool(html or mp4), progress=_progress(quiet=json == "-"),
     )  # fmt: skip
     from patchlens.pipeline import run
 

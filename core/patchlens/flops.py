@@ -12,9 +12,13 @@ Source: fvcore's conventions; RLT (arXiv 2411.05222), ResidualViT (arXiv 2509.13
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from patchlens.merge import cuts
 from patchlens.types import Cost
+
+if TYPE_CHECKING:
+    from patchlens.merge import Merger
 
 GIGA = 1e9
 Schedule = Sequence[tuple[int, int]]  # per block: the sequence lengths that attention and MLP see
@@ -29,6 +33,8 @@ class Shape(Protocol):
     def depth(self) -> int: ...
     @property
     def mlp(self) -> int: ...
+    @property
+    def heads(self) -> int: ...
     @property
     def prefix(self) -> int: ...
     @property
@@ -143,17 +149,20 @@ def tome_schedule(
     return out
 
 
-def sta_schedule(length: int, depth: int, r: int, groups: Sequence[int] = (8, 4, 2)) -> Schedule:
+def sta_schedule(
+    length: int, depth: int, r: int, groups: Sequence[int] = (8, 4, 2), protected: int = 0
+) -> Schedule:
     """(attention, MLP) lengths per block when STA drops r tokens in each temporal group, behind three blocks.
 
-    The cuts stand behind the whole of blocks 0, depth/3 and 2 depth/3, where tokens form 8, 4 and 2 groups.
-    Source: Ding et al. 2023.
+    The cuts stand behind the whole of blocks 0, depth/3 and 2 depth/3, where tokens form 8, 4 and 2 groups; at most half
+    of a group goes at once (the first one keeps all its odd tokens). Source: Ding et al. 2023.
     """
-    cuts = {i * depth // len(groups): count for i, count in enumerate(groups)}
+    at = {i * depth // len(groups): count for i, count in enumerate(groups)}
     out = []
     for block in range(depth):
         out.append((length, length))
-        length = max(1, length - r * cuts.get(block, 0))
+        if block in at:
+            length -= at[block] * min(r, (length - protected) // at[block] // 2)
     return out
 
 
@@ -164,6 +173,16 @@ def schedule_cost(config: Shape, schedule: Schedule, embedded: int, head: bool =
     attention = sum(2 * a * a * width for a, _ in schedule)
     ends = embedded * config.patch_dim * width + head * width * config.outputs
     return Cost((linear + ends) / GIGA, attention / GIGA)
+
+
+def merged_cost(config: Shape, merger: Merger, counts: Sequence[int]) -> tuple[Cost, float]:
+    """Cost of segments that keep `counts` patches before the blocks and shrink in them, and the merger's own GMACs."""
+    total, own = Cost(), 0
+    for kept in filter(None, counts):
+        schedule = merger.lengths(kept + config.prefix, config.depth, config.prefix)
+        total += schedule_cost(config, schedule, kept)
+        own += sum(merger.macs(cut, config.width, config.heads) for cut in cuts(schedule, config.prefix))
+    return total, own / GIGA
 
 
 def schedule_norm_gmacs(config: Shape, schedule: Schedule) -> float:

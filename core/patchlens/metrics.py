@@ -58,4 +58,5 @@ def report(
         }
     if full.frames is not None:
         facts["frame_cosine"] = tuple(cosine(full.frames, reduced.frames).tolist())
+    facts["tokens_left"] = len(reduced.tokens)
     return Report(*tokens, *costs, selector_gmacs, float(cosine(full.pooled, reduced.pooled)), **facts)

@@ -96,6 +96,7 @@ def summary(trace: Trace) -> str:
         [
             f"{trace.clip.source.name}: {g.t}x{g.h}x{g.w} tokens, {where}",
             f"{trace.request.plan}: keeps {kept}",
+            *([f"{trace.request.merger}: {r.tokens_left} of them leave the last block"] if trace.request.merger else []),
             f"GMACs: {costs}: {100 * r.saved:.1f} % saved ({plain})",
             *_fidelity(trace),
             *(f"note: {n}" for n in trace.notes),

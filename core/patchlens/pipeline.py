@@ -17,8 +17,9 @@ from patchlens.assembly import Finished, assemble
 from patchlens.cache import Cache, cache_key, default_folder
 from patchlens.encoders.resident import load_encoder
 from patchlens.keep import keep_of
+from patchlens.merge import Merger
 from patchlens.registry import Selector, knob_values, misfit
-from patchlens.specs import ClipSpec, EncoderSpec, Plan, Request, parse_plan
+from patchlens.specs import ClipSpec, EncoderSpec, Plan, Request, parse_merger, parse_plan, spec_of
 from patchlens.types import Clip, Encoding, Scores, Tokens, Trace
 
 if TYPE_CHECKING:
@@ -56,7 +57,6 @@ def run(video: str | Path | Clip, **options: Any) -> Trace:
     """Run one clip through a plan and the full encoder, and compare; the options are those of `run_steps`.
 
     trace = patchlens.run("clip.mp4", encoder="tiny-video", selector=patchlens.RLT(tau=0.1))
-    trace.keep.mask, trace.report.keep_ratio, trace.report.saved
     """
     progress = options.get("progress")
     steps = run_steps(video, **options)
@@ -75,6 +75,7 @@ def run_steps(
     encoder: str | Encoder = "tiny-video",
     weights: str | None = None,
     selector: str | Selector | Plan = "rlt",
+    merger: str | Merger | None = None,
     label: str | None = None,
     frames: int = 16,
     fps: float | None = None,
@@ -92,6 +93,7 @@ def run_steps(
     video     a file, or a Clip
     encoder   a name, or a loaded Encoder; weights, device and dtype are for a name
     selector  the plan: grammar, selector object or Plan
+    merger    shortens the sequence inside the blocks: grammar or merger object
     label     the clip's class, for the oracle and the report; one of the encoder's classes
     frames    frames to sample over `span` (start, end in seconds), or `fps` of them per second
     cache     True: the shared cache; None or False: no cache; or a Cache
@@ -102,10 +104,10 @@ def run_steps(
     store = shared_cache() if cache is True else cache or Cache(None)
     yield "load", 0.0
     with clock.stage("load"):
-        plan = parse_plan(selector)
+        plan, shrink = parse_plan(selector), parse_merger(merger)
         named = isinstance(encoder, str)
         model = load_encoder(encoder, weights, seed=seed, device=device, dtype=dtype) if named else encoder
-        _check_fit(plan, model)
+        _check_fit([*plan.selectors, *([shrink] if shrink else [])], model)
         number = _checked_label(model, label)
     yield "decode", 0.0
     with clock.stage("decode"):
@@ -115,7 +117,8 @@ def run_steps(
         clip = model.fit(clip)
         tokens = model.tokens(clip)
     clip_spec = ClipSpec(clip.source.sha256, None if fps else frames, fps, span)
-    request = Request(clip_spec, _encoder_spec(model, weights, seed), str(plan), None, label, seed)
+    spec = _encoder_spec(model, weights, seed)
+    request = Request(clip_spec, spec, str(plan), shrink and spec_of(shrink), label, seed)
     context = RunContext(model, clip, number, seed, clock.check)
     yield "score", 0.0
     with clock.stage("score"):
@@ -127,9 +130,9 @@ def run_steps(
         reference = _encode_full(model, tokens, store, clock.check)
     yield "encode", 0.5
     with clock.stage("encode_reduced"):
-        encoding = model.encode(tokens, keep, clock.check)
+        encoding = model.encode(tokens, keep, clock.check, shrink)
     yield "report", 1.0
-    made = (model, clip, tokens, stages, keep, encoding, reference)
+    made = (model, shrink, clip, tokens, stages, keep, encoding, reference)
     return assemble(Finished(request, *made, context.label, clock.seconds))
 
 
@@ -154,13 +157,13 @@ class Clock:
 
 
 def _encoder_spec(model: Encoder, weights: str | None, seed: int) -> EncoderSpec:
-    facts = model.facts
-    return EncoderSpec(model.name, weights or facts["weights"], facts["device"], facts["dtype"], seed)
+    f = model.facts
+    return EncoderSpec(model.name, weights or f["weights"], f["device"], f["dtype"], seed)
 
 
-def _check_fit(plan: Plan, model: Encoder) -> None:
-    """Raises ValueError, in one sentence, when a selector needs what the encoder does not offer."""
-    for part in plan.selectors:
+def _check_fit(parts: list[Any], model: Encoder) -> None:
+    """Raises ValueError, in one sentence, when a selector or merger needs what the encoder does not offer."""
+    for part in parts:
         if problem := misfit(part, model.offers, model.name):
             raise ValueError(problem)
 

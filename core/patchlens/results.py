@@ -20,7 +20,9 @@ class Encoding:
     """What the encoder made of the kept tokens, float32 on the CPU.
 
     tokens (K, D) last-block outputs of the kept patches; pooled (D,); frames (t, D) or None for space-time encoders;
-    logits (C,) or None; groups int64 (N,) or None: the surviving token each original went into when tokens were merged.
+    logits (C,) or None; groups int64 (N,) or None: behind a merger the number of the token that each one was merged into
+    (its own where it survived; -1 where it was dropped, before the blocks or inside them). Then `tokens` has one row per
+    surviving token, in the order of their numbers.
     """
 
     tokens: Tensor
@@ -50,6 +52,8 @@ class Cost:
 class Report:
     """What was saved and what it cost; deterministic (wall times live apart, in `Trace.timing`).
 
+    `tokens_kept` is K, what enters the first block; `tokens_left` what leaves the last one (fewer behind a merger).
+    `selector_gmacs` is what deciding cost: the selectors' scores, and the merger's own work.
     `label` is the one given with the clip, else the class that the full run names (`label_given` says which).
     cosine compares pooled features with the full run; kl = KL(full || reduced) in nats; frame_cosine per frame for
     frame encoders; label_probability pairs are (full, reduced).
@@ -67,6 +71,7 @@ class Report:
     label_given: bool = False
     label_probability: tuple[float, float] | None = None
     frame_cosine: tuple[float, ...] | None = None
+    tokens_left: int | None = None
 
     @property
     def keep_ratio(self) -> float:

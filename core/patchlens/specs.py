@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from patchlens.knobs import knobs_of
+from patchlens.merge import Merger
 from patchlens.registry import Selector, find, knob_values
 
 
@@ -85,6 +86,14 @@ def parse_plan(spec: str | Selector | Plan) -> Plan:
     return Plan(tuple(parse_plugin(part) for part in spec.split("+")))
 
 
+def parse_merger(spec: str | Merger | None) -> Merger | None:
+    """A merger from the grammar (`tome:r=8`), or unchanged.
+
+    Raises KeyError or ValueError with one sentence that names the cure.
+    """
+    return parse_plugin(spec, "merger") if isinstance(spec, str) else spec
+
+
 @dataclass(frozen=True)
 class ClipSpec:
     """Which frames of which file: `source` is the content's SHA-256."""
@@ -108,7 +117,7 @@ class EncoderSpec:
 
 @dataclass(frozen=True)
 class Request:
-    """Everything that decides a Trace; hashable, and JSON both ways."""
+    """Everything that decides a Trace; hashable, and JSON both ways. `merger` is a spec such as tome:r=8."""
 
     clip: ClipSpec
     encoder: EncoderSpec = field(default_factory=EncoderSpec)

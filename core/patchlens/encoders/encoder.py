@@ -17,6 +17,7 @@ from torch import Tensor
 from patchlens.encoders.loaded import Loaded
 from patchlens.encoders.patches import cut, fit_frames, frame_choice, normalise
 from patchlens.encoders.vit import Check, Output, ViT
+from patchlens.merge import Merger
 from patchlens.types import Clip, Encoding, Grid, Keep, Tokens
 
 DTYPES = {
@@ -53,7 +54,8 @@ def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:
 class Encoder:
     """A loaded checkpoint ready to run; made by `load_encoder`.
 
-    offers: what plug-ins may ask for ("logits", "gradients", "attention", "frames", "class_token").
+    offers: what plug-ins may ask for ("logits", "gradients", "attention", "class_token", and "frames" or "space-time
+    attention").
     segments: "clip" (space-time attention) or "frame".
     """
 
@@ -72,7 +74,7 @@ class Encoder:
         """What this encoder can give a selector."""
         offers = {"gradients", "attention"} | ({"logits"} if self.classes else set())
         offers |= {"class_token"} if self.config.pool == "cls" else set()
-        return frozenset(offers | ({"frames"} if self.segments == "frame" else set()))
+        return frozenset(offers | {"frames" if self.segments == "frame" else "space-time attention"})
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -120,9 +122,11 @@ class Encoder:
             return (keep.count,)
         return tuple(k for k in keep.per_frame if k)
 
-    def encode(self, tokens: Tokens, keep: Keep | None = None, check: Check | None = None) -> Encoding:
+    def encode(
+        self, tokens: Tokens, keep: Keep | None = None, check: Check | None = None, merger: Merger | None = None
+    ) -> Encoding:
         """Encode the kept tokens of one clip (all without `keep`)."""
-        return self.encode_many([tokens], [keep], check=check)[0]
+        return self.encode_many([tokens], [keep], check=check, merger=merger)[0]
 
     @torch.no_grad()
     def encode_many(
@@ -131,10 +135,11 @@ class Encoder:
         keeps: Sequence[Keep | None] | None = None,
         backend: str | None = None,
         check: Check | None = None,
+        merger: Merger | None = None,
     ) -> list[Encoding]:
         """Encode several clips as one packed sequence; each result equals that of the clip alone.
 
-        `check` is called before each block and may raise to stop.
+        `check` is called before each block and may raise to stop; `merger` shortens the sequence inside the blocks.
         Raises ValueError when the lists differ in length.
         """
         keeps = list(keeps) if keeps is not None else [None] * len(tokens)
@@ -146,11 +151,20 @@ class Encoder:
         )
         index = torch.cat([k.index for k in full])
         counts = [self.counts(k) for k in full]
-        output = self.fast(self._embed(self.fast, patches, index), sum(counts, ()), backend=backend, check=check)
+        x = self._embed(self.fast, patches, index)
+        output = self.fast(x, sum(counts, ()), backend=backend, check=check, merger=merger)
         return [self._encoding(part, k) for part, k in zip(_split(output, counts), full, strict=True)]
 
     def _encoding(self, output: Output, keep: Keep) -> Encoding:
-        patches, pooled, out = (x.float().cpu() for x in output)
+        made = self._features(output, keep)
+        if output.groups is None:
+            return made
+        groups, own = torch.full((keep.grid.n,), -1), output.groups.cpu()
+        groups[keep.index] = torch.where(own >= 0, keep.index[own.clamp(min=0)], -1)
+        return replace(made, groups=groups)
+
+    def _features(self, output: Output, keep: Keep) -> Encoding:
+        patches, pooled, out = (x.float().cpu() for x in output[:3])
         feature = out if self.classes is None and self.config.outputs else pooled
         if self.loaded.normalise:
             feature = torch.nn.functional.normalize(feature, dim=-1)
@@ -174,6 +188,11 @@ def held_rows(keep: Keep) -> Tensor:
 
 def _split(output: Output, counts: list[tuple[int, ...]]) -> list[Output]:
     """One Output per clip."""
-    patches = output.patches.split([sum(c) for c in counts])
+    sizes = [sum(c) for c in counts]
     pooled, out = (x.split([len(c) for c in counts]) for x in (output.pooled, output.out))
-    return [Output(*parts) for parts in zip(patches, pooled, out, strict=True)]
+    if output.groups is None:
+        return [Output(*parts) for parts in zip(output.patches.split(sizes), pooled, out, strict=True)]
+    first = torch.tensor([0, *sizes]).cumsum(0)[:-1].tolist()
+    groups = [torch.where(g >= 0, g - at, -1) for g, at in zip(output.groups.split(sizes), first, strict=True)]
+    patches = output.patches.split([len(g[g >= 0].unique()) for g in groups])
+    return [Output(*parts) for parts in zip(patches, pooled, out, groups, strict=True)]

@@ -56,18 +56,23 @@ def pick_backend(x: Tensor, segments: Segments) -> str:
     return "segments"
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, segments: Segments, backend: str | None = None) -> Tensor:
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, segments: Segments, backend: str | None = None, bias: Tensor | None = None
+) -> Tensor:
     """Softmax attention within each segment; q, k, v and the result are (S, heads, dh).
 
-    Raises ValueError for an unknown backend.
+    bias (S,) is added to the logits of each key; flash attention has no place for one.
+    Raises ValueError for an unknown backend, and for "varlen" with a bias.
     """
-    backend = backend or pick_backend(q, segments)
+    backend = backend or ("segments" if bias is not None else pick_backend(q, segments))
     if backend == "segments":
-        return _per_run(q, k, v, segments)
-    if backend == "varlen":
+        return _per_run(q, k, v, segments, bias)
+    if backend == "varlen" and bias is None:
         return _varlen(q, k, v, segments)
     if backend == "masked":
-        return _masked(q, k, v, segments)
+        return _masked(q, k, v, segments, bias)
+    if backend == "varlen":
+        raise ValueError("attention backend varlen takes no bias on keys; choose segments or masked.")
     raise ValueError(f"attention backend is {backend!r}; choose segments, varlen or masked.")
 
 
@@ -77,12 +82,13 @@ def _sdpa(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor
     return out.transpose(1, 2)
 
 
-def _per_run(q: Tensor, k: Tensor, v: Tensor, segments: Segments) -> Tensor:
+def _per_run(q: Tensor, k: Tensor, v: Tensor, segments: Segments, bias: Tensor | None = None) -> Tensor:
     parts = []
     for start, count, length in segments.runs:
         end = start + count * length
         block = [x[start:end].unflatten(0, (count, length)) for x in (q, k, v)]
-        parts.append(_sdpa(*block).flatten(0, 1))
+        extra = None if bias is None else bias[start:end].to(q.dtype).reshape(count, 1, 1, length)
+        parts.append(_sdpa(*block, extra).flatten(0, 1))
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
@@ -93,19 +99,31 @@ def _varlen(q: Tensor, k: Tensor, v: Tensor, segments: Segments) -> Tensor:
     return varlen_attn(q, k, v, bounds, bounds, longest, longest)
 
 
-def _masked(q: Tensor, k: Tensor, v: Tensor, segments: Segments) -> Tensor:
+def _masked(q: Tensor, k: Tensor, v: Tensor, segments: Segments, bias: Tensor | None = None) -> Tensor:
     owner = segments.owner(q.device)
     mask = owner[:, None] == owner[None, :]
+    if bias is not None:
+        mask = torch.where(mask, bias.to(q.dtype), -torch.inf)
     return _sdpa(q[None], k[None], v[None], mask)[0]
 
 
-def segment_mean(x: Tensor, segments: Segments) -> Tensor:
-    """Mean of each segment, (segments, D), in float32.
+def segment_mean(x: Tensor, segments: Segments, weights: Tensor | None = None) -> Tensor:
+    """Mean of each segment, (segments, D), in float32; weighted by `weights` (S,) where there are some.
 
     Runs of equal length are a plain mean, so that a packed batch gives the same bits as one clip alone.
     """
     parts = []
     for start, count, length in segments.runs:
         block = x[start : start + count * length].unflatten(0, (count, length))
-        parts.append(block.float().mean(1))
+        if weights is None:
+            parts.append(block.float().mean(1))
+            continue
+        share = weights[start : start + count * length].float().unflatten(0, (count, length))
+        parts.append((block.float() * (share / share.sum(1, keepdim=True))[..., None]).sum(1))
     return torch.cat(parts)
+
+
+def patch_places(counts: tuple[int, ...], front: int, device: torch.device | str = "cpu") -> Tensor:
+    """Packed positions of the patches when `front` extra tokens lead each segment, int64 (K,)."""
+    owner = Segments(counts).owner(device)
+    return torch.arange(len(owner), device=device) + front * (owner + 1)

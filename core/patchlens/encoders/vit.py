@@ -16,7 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from patchlens.encoders.packing import Segments, attend, segment_mean
+from patchlens.encoders.merging import run_merged
+from patchlens.encoders.packing import Segments, attend, patch_places, segment_mean
+from patchlens.merge import Merger
 
 Check = Callable[[], None]
 
@@ -60,11 +62,16 @@ class ViTConfig:
 
 
 class Output(NamedTuple):
-    """patches (K, D) after the last block; pooled (G, D) after the final norm; out (G, outputs), pooled without a head."""
+    """patches (K, D) after the last block; pooled (G, D) after the final norm; out (G, outputs), pooled without a head.
+
+    Behind a merger there are fewer patches, and groups int64 (K,) says for each that entered which one it is now part of
+    (their numbers among those that entered; -1: dropped).
+    """
 
     patches: Tensor
     pooled: Tensor
     out: Tensor
+    groups: Tensor | None = None
 
 
 class Attention(nn.Module):
@@ -77,8 +84,15 @@ class Attention(nn.Module):
         self.proj = nn.Linear(config.width, config.width)
 
     def forward(self, x: Tensor, segments: Segments, backend: str | None = None) -> Tensor:
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(1)  # each (S, heads, dh)
-        return self.proj(attend(q, k, v, segments, backend).flatten(1))
+        return self.join(attend(*self.split(x), segments, backend))
+
+    def split(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values, each (S, heads, dh)."""
+        return self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(1)
+
+    def join(self, heads: Tensor) -> Tensor:
+        """The output layer over attended values (S, heads, dh)."""
+        return self.proj(heads.flatten(1))
 
 
 class MLP(nn.Module):
@@ -152,6 +166,7 @@ class ViT(nn.Module):
         residual: Tensor | None = None,
         backend: str | None = None,
         check: Check | None = None,
+        merger: Merger | None = None,
     ) -> Output:
         """Run the blocks over embedded patches (K, D) whose segments hold `counts` patches each.
 
@@ -159,6 +174,8 @@ class ViT(nn.Module):
         (ResidualViT sec. 3.1). `check` is called before each block and may raise to stop the run.
         """
         x, segments, where = self.assemble(x, counts, residual)
+        if merger is not None:
+            return run_merged(self, x, segments, where, counts, merger, backend, check)
         x = self.trunk(x, segments, backend=backend, check=check)
         return self.finish(x, segments, where, counts)
 
@@ -205,18 +222,22 @@ class ViT(nn.Module):
             return extras
         return torch.cat([extras[:, :1], residual.to(dtype)[:, None], extras[:, 1:]], 1)
 
-    def finish(self, x: Tensor, segments: Segments, where: Tensor | None, counts: tuple[int, ...]) -> Output:
-        """Pool, normalise and apply the head; CLS pooling before the norm equals the norm before CLS pooling."""
+    def finish(
+        self,
+        x: Tensor,
+        segments: Segments,
+        where: Tensor | None,
+        counts: tuple[int, ...],
+        weights: Tensor | None = None,
+    ) -> Output:
+        """Pool, normalise and apply the head; CLS pooling before the norm equals the norm before CLS pooling.
+
+        weights (K,) make a mean over patches a weighted one.
+        """
         patches = x if where is None else x[where]
         if self.config.pool == "cls":
             pooled = x[segments.bounds(x.device)[:-1].long()]
         else:
-            pooled = segment_mean(patches, Segments(counts)).to(x.dtype)
+            pooled = segment_mean(patches, Segments(counts), weights).to(x.dtype)
         pooled = self.norm_post(pooled)
         return Output(patches, pooled, self.head(pooled))
-
-
-def patch_places(counts: tuple[int, ...], front: int, device: torch.device | str = "cpu") -> Tensor:
-    """Packed positions of the patches when `front` extra tokens lead each segment, int64 (K,)."""
-    owner = Segments(counts).owner(device)
-    return torch.arange(len(owner), device=device) + front * (owner + 1)

@@ -42,6 +42,7 @@ def trace_json(trace: Trace) -> dict[str, Any]:
         "encoder": tidy(_encoder(trace)),
         "selector": tidy(parse_plan(trace.request.plan).json()),
         "plan": trace.request.plan,
+        **({"merger": trace.request.merger} if trace.request.merger else {}),
         "seed": trace.request.seed,
         "tokens": tidy(_tokens(trace)),
         "gmacs": tidy(_gmacs(trace)),
@@ -85,7 +86,8 @@ def _encoder(trace: Trace) -> dict[str, Any]:
 def _tokens(trace: Trace) -> dict[str, Any]:
     r = trace.report
     kept = {"total": r.tokens_total, "kept": r.tokens_kept, "keep_ratio": r.keep_ratio}
-    return {**kept, "per_tubelet": trace.keep.per_frame}
+    merged = {"left": r.tokens_left} if trace.request.merger else {}
+    return {**kept, **merged, "per_tubelet": trace.keep.per_frame}
 
 
 def _gmacs(trace: Trace) -> dict[str, Any]:
