@@ -63,7 +63,7 @@ class App {
     this.player = mount(view, {
       settle: (spec) => this.settle(spec),
       save: (kind) => this.save(kind),
-      changed: (model) => this.desk.follow(model),
+      changed: ({ model }) => model && this.desk.follow(model),
       saves: about.saves,
       wholePage: true,
     });

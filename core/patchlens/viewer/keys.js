@@ -2,8 +2,9 @@
  * The keyboard: one map, used for listening and for the list that `?` shows.
  */
 import { el } from "./dom.js";
+import { WHOLE } from "./zoom.js";
 
-/** [keys, what they do, action(player, event)] */
+/** [keys, what they are called, what they do, action(player)] */
 const KEYS = [
   [[" "], "space", "play or pause", (p) => p.toggle()],
   [[","], ",", "frame before", (p) => p.step(-1)],
@@ -19,10 +20,16 @@ const KEYS = [
   [["3"], "3", "values in colour", (p) => p.setMode("value")],
   [["4"], "4", "run lengths", (p) => p.setMode("runs")],
   [["g"], "g", "grid on or off", (p) => p.setGrid(!p.grid)],
-  [["Enter"], "Enter", "pin the patch (on the picture)", (p) => p.pin(p.cursor)],
-  [["Escape"], "Esc", "let the patch go", (p) => p.pin(null)],
-  [["?"], "?", "this list", (p) => p.help()],
+  [["z"], "z", "nearer", (p) => p.magnify(1)],
+  [["Z"], "Z", "farther", (p) => p.magnify(-1)],
+  [["0"], "0", "the whole picture", (p) => p.view(WHOLE)],
+  [["a", "b", "c", "d"], "a b c d", "make that plan the active one", (p, key) => p.choose("abcd".indexOf(key))],
+  [["l"], "l", "hold all plans to equal tokens, or not", (p) => p.link(!p.linked)],
+  [["Enter"], "Enter", "pin the patch, or let it go (on the picture)", (p) => p.pin(p.cursor)],
+  [["Escape"], "Esc", "let all pins go", (p) => p.unpin()],
+  [["?"], "?", "this list", (p) => p.dialog.showModal()],
 ];
+const POINTING = [["← ↑ → ↓", "move over patches (on the picture)"], ["Ctrl + wheel", "nearer or farther; drag to move"]];
 const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 const TYPING = "input:not([type=range]), textarea, select, [contenteditable]";
 
@@ -37,7 +44,7 @@ export function listen(root, player, wholePage) {
     if (on !== document.body && !root.contains(on)) return;
     if (on.matches?.(TYPING) || on.closest?.("dialog")) return;
     const step = ARROWS[event.key];
-    if (step && on === player.canvas) {
+    if (step && player.lanes.some(({ picture }) => picture.canvas === on)) {
       event.preventDefault();
       player.move(...step);
       return;
@@ -48,7 +55,7 @@ export function listen(root, player, wholePage) {
     const found = KEYS.find(([keys]) => keys.includes(event.key));
     if (!found) return;
     event.preventDefault();
-    found[3](player, event);
+    found[3](player, event.key);
   };
   const ear = wholePage ? document : root;
   ear.addEventListener("keydown", handle);
@@ -57,12 +64,8 @@ export function listen(root, player, wholePage) {
 
 /** The dialog that lists the keys. */
 export function helpDialog() {
-  const rows = KEYS.map(([, name, words]) => el("tr", {}, el("td", {}, el("kbd", {}, name)), el("td", {}, words)));
-  rows.splice(
-    -3,
-    0,
-    el("tr", {}, el("td", {}, el("kbd", {}, "← ↑ → ↓")), el("td", {}, "move over patches (on the picture)")),
-  );
+  const row = ([name, words]) => el("tr", {}, el("td", {}, el("kbd", {}, name)), el("td", {}, words));
+  const rows = [...KEYS.map(([, name, words]) => [name, words]), ...POINTING].map(row);
   const dialog = el("dialog.pl-dialog", { "aria-label": "Keys" });
   const close = el("button.pl-button", { type: "button", onclick: () => dialog.close() }, "Close");
   dialog.append(el("h2", {}, "Keys"), el("table.pl-table", {}, el("tbody", {}, rows)), close);

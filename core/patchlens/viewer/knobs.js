@@ -10,7 +10,7 @@ import { hatch } from "./palette.js";
 const PAD = 9; // half a slider thumb: the plot's axis is the thumb's way
 const BINS = 60;
 
-/** Controls for all stages; input(stage, knob) at every move, release() when one is let go. */
+/** Controls for all stages of a plan; input() at every move, release() when one is let go. */
 export class Knobs {
   constructor(input, release) {
     this.node = el("div.pl-knobs");
@@ -19,8 +19,10 @@ export class Knobs {
     this.controls = [];
   }
 
-  /** Make the controls of a plan. */
-  build(stages) {
+  /** Make the controls of the active lane's plan. */
+  build({ model: { stages } }) {
+    if (stages === this.stages) return;
+    this.stages = stages;
     const shown = (knob) => knob.stage === "keep" && knob.kind !== "text";
     this.controls = stages.flatMap((stage) =>
       stage.knobs.filter(shown).map((knob) => this.control(stage, knob, stages.length > 1)),
@@ -33,7 +35,7 @@ export class Knobs {
     const name = several ? `${stage.name}: ${knob.name}` : knob.name;
     const set = (value) => {
       stage.setting[knob.name] = value;
-      this.input(stage, knob);
+      this.input();
     };
     return knob.kind === "choice" ? this.choice(name, stage, knob, set) : this.slider(name, stage, knob, set);
   }
@@ -97,12 +99,13 @@ export class Knobs {
   }
 
   /** Take the plots' sizes on the page; call it when they may have changed. */
-  measure() {
+  resized(player) {
     for (const control of this.controls) control.measure();
+    this.live(player);
   }
 
   /** Redraw the plots and the written values. */
-  draw(colours) {
+  live({ colours }) {
     for (const control of this.controls) {
       control.sync();
       control.draw(colours);

@@ -3,13 +3,13 @@
  */
 import { count, ranking } from "./keep.js";
 import { pictures, unpack } from "./payload.js";
-import { decision, gmacs, isLive, perTubelet, planSpec, stagesOf } from "./plan.js";
+import { decision, fitsKnob, gmacs, isLive, parsed, perTubelet, planSpec, stagesOf } from "./plan.js";
 
 export class Model {
-  /** Read a payload (ArrayBuffer) and decode its pictures. */
-  static async open(buffer) {
+  /** Read a payload (ArrayBuffer) and decode its pictures; one that brings none borrows those of `sibling`. */
+  static async open(buffer, sibling = null) {
     const pack = unpack(buffer);
-    return new Model(pack, await pictures(pack));
+    return new Model(pack, pack.manifest.media ? await pictures(pack) : sibling.images);
   }
 
   constructor(pack, images) {
@@ -23,6 +23,35 @@ export class Model {
   /** The plan under the present settings, in the spec grammar. */
   get spec() {
     return planSpec(this.stages);
+  }
+
+  /** Whether another model shows the same pictures under the same encoder. */
+  matches({ manifest: other }) {
+    const told = ({ frames, grid, rect, report }) => {
+      const { encoder, clip } = report;
+      return JSON.stringify([clip.sha256, clip.name, frames, grid, rect, encoder.name, encoder.weights]);
+    };
+    return told(this.manifest) === told(other);
+  }
+
+  /** Give a knob a value, in the first stage that has it as a slider. */
+  set(name, value) {
+    const stage = this.stages.find(({ knobs }) => knobs.some((knob) => knob.name === name && fitsKnob(knob, value)));
+    if (stage) stage.setting[name] = value;
+  }
+
+  /** Take the sliders' values from a spec of the same selectors, and decide anew; another plan is passed over. */
+  adopt(spec) {
+    const wanted = parsed(spec);
+    if (String(wanted.map(({ name }) => name)) !== String(this.stages.map(({ name }) => name))) return;
+    this.stages.forEach(({ knobs, setting }, i) => {
+      for (const knob of knobs) {
+        const text = wanted[i].values[knob.name] ?? knob.default;
+        const value = knob.kind === "choice" ? text : Number(text);
+        if (fitsKnob(knob, value)) setting[knob.name] = value;
+      }
+    });
+    this.decide();
   }
 
   /** Patches in one tubelet. */
@@ -57,6 +86,16 @@ export class Model {
 
   pictureOf(frame) {
     return this.images[this.manifest.frames[frame].picture];
+  }
+
+  /** Where cell i lies, as shares of the display picture: [x0, y0, x1, y1]. */
+  shareOf(i) {
+    const { grid, rect, size } = this.manifest;
+    const [, h, w] = grid;
+    const [x, y] = [i % w, Math.floor(i / w)];
+    const across = (at) => (rect[0] + ((rect[2] - rect[0]) * at) / w) / size[0];
+    const down = (at) => (rect[1] + ((rect[3] - rect[1]) * at) / h) / size[1];
+    return [across(x), down(y), across(x + 1), down(y + 1)];
   }
 
   /** Rank 1..N of every token in a stage. */

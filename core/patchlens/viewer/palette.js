@@ -15,6 +15,10 @@ const SCALE = [
   [255, 233, 69],
 ];
 
+/** Edge of what is kept, and of what a lane of a duel keeps; the letters say it again. */
+export const KEPT = "#35dcc8";
+export const LANE_COLOURS = ["#56b4f9", "#f5a623", "#d58ce6", "#b9d53a"];
+
 /** Colour of a share 0..1 on the value scale, as [r, g, b]. */
 export function scale(share) {
   const at = Math.min(1, Math.max(0, share)) * (SCALE.length - 1);

@@ -41,14 +41,19 @@ export class Panel {
     ];
   }
 
+  build({ model }) {
+    this.say(model.manifest.notes);
+  }
+
   /** What follows the sliders: K of N tokens, and GMACs. */
-  live(model) {
+  live({ model }) {
     const [kept, total] = [model.kept, model.keep.mask.length];
     const words = ` ${whole(kept)} of ${whole(total)} kept`;
     const headline = el("p.pl-headline", {}, el("strong", {}, percent(kept / total)), words);
     fill(this.tokens, headline, meter([["keep", kept / total]]));
     const { full, selector } = model.manifest.report.gmacs;
     fill(this.cost, this.costOf(full, model.gmacs ?? model.measured.gmacs.reduced, selector));
+    this.settled({ model });
   }
 
   costOf(full, reduced, selector) {
@@ -74,8 +79,9 @@ export class Panel {
     ];
   }
 
-  /** What the last run measured; `moved` says that the sliders have left it behind. */
-  measured(report, moved) {
+  /** What the last run measured, and whether the sliders have left it behind. */
+  settled({ model: { measured: report, spec } }) {
+    const moved = spec !== report.spec;
     this.stale.textContent = moved ? `as of the last run: ${report.spec}` : `measured with ${report.spec}`;
     for (const node of [this.stale, this.fidelity, this.answer]) node.classList.toggle("pl-old", moved);
     const f = report.fidelity;

@@ -38,7 +38,7 @@ export function pictures(pack) {
 
 /** A muted <video> of the span for smooth playing, or null where there is none or the browser cannot play it. */
 export function proxy(pack) {
-  if (!pack.manifest.proxy) return Promise.resolve(null);
+  if (!pack.manifest.blobs.proxy) return Promise.resolve(null);
   const video = document.createElement("video");
   video.muted = true;
   video.playsInline = true;

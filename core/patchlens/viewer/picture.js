@@ -1,42 +1,30 @@
 /**
- * The big picture: its canvas, where a pointer is on the grid, the legend and the one-line read-out.
+ * One lane's picture: its canvas, what part of the clip it shows, and where a pointer is on the grid.
  */
-import { drawScene, MODES, patternFor, scaled } from "./draw.js";
-import { el, fill } from "./dom.js";
+import { drawScene, patternsFor, scaled } from "./draw.js";
+import { el } from "./dom.js";
 import { fitCanvas } from "./knobs.js";
-import { scale } from "./palette.js";
+import { partOf } from "./zoom.js";
 
-const MODE_NAMES = { dim: "Dropped dimmed", outline: "Outline", value: "Values", runs: "Run lengths" };
-const LEGENDS = {
-  dim: "Clear: kept. Dark and hatched: dropped.",
-  outline: "Inside the line: kept. Hatched: dropped.",
-  value: "rank of the value among all of this clip, from the lowest to the highest",
-  runs: "from one tubelet to the whole clip; a number says how many tubelets a kept patch stands for",
-};
+const CLICK = 5; // pixels that a pointer may tremble between down and up
 
 export class Picture {
-  /** hover(cell or null), pin(cell), choose(mode) are called with cells of the shown tubelet. */
-  constructor({ hover, pin, choose }) {
+  /** hover(cell or null), pin(cell), pan(x, y), zoom(by, place), enter() are called with cells and shares of the clip. */
+  constructor(ears) {
+    this.ears = ears;
     this.canvas = el("canvas.pl-picture", {
       tabindex: 0,
       role: "application",
       "aria-roledescription": "patch grid",
+      onfocus: () => ears.enter(),
+      onpointerdown: (event) => this.down(event),
+      onpointermove: (event) => this.moved(event),
+      onpointerup: (event) => this.up(event),
+      onpointercancel: () => (this.held = null),
+      onpointerleave: () => ears.hover(null),
+      onwheel: (event) => this.wheel(event),
     });
-    this.canvas.addEventListener("pointermove", (event) => hover(this.cellAt(event)));
-    this.canvas.addEventListener("pointerleave", () => hover(null));
-    this.canvas.addEventListener("click", (event) => pin(this.cellAt(event)));
-    this.buttons = Object.fromEntries(
-      MODES.map((mode) => [mode, el("button", { type: "button", onclick: () => choose(mode) }, MODE_NAMES[mode])]),
-    );
-    this.modes = el("div.pl-modes", { role: "group", "aria-label": "Overlay" }, Object.values(this.buttons));
-    this.legend = el("span.pl-legend");
-    this.readout = el("output.pl-readout");
-    this.node = el(
-      "div.pl-picture-box",
-      {},
-      el("div.pl-frame", {}, this.canvas),
-      el("p.pl-below", {}, this.legend, this.readout),
-    );
+    this.node = el("div.pl-frame", {}, this.canvas);
   }
 
   /** Take the measures of a payload. */
@@ -46,20 +34,23 @@ export class Picture {
     this.ratio = null;
   }
 
-  /** Draw a scene (without rect and hatch); `marks` holds grid, cursor and pinned. */
-  draw(scene, marks) {
+  /** Draw a scene (without place and patterns) as `zoom` wants it; `marks` holds grid, cursor, pins, edge. */
+  draw(scene, marks, zoom) {
     const ratio = this.ratio ?? this.measure();
     if (!ratio) return;
     const context = this.canvas.getContext("2d");
-    const zoom = this.canvas.width / this.manifest.size[0];
-    this.pattern ??= { ratio, fill: patternFor(context, Math.round(7 * ratio)) };
-    if (this.pattern.ratio !== ratio) this.pattern = { ratio, fill: patternFor(context, Math.round(7 * ratio)) };
+    if (this.patterns?.ratio !== ratio) this.patterns = { ratio, ...patternsFor(context, Math.round(7 * ratio)) };
+    this.part = partOf(zoom, this.manifest.size);
+    const [x, y, width] = this.part;
+    const scale = this.canvas.width / width;
+    const [x0, y0, x1, y1] = this.manifest.rect;
     drawScene(context, {
       ...scene,
       ...marks,
-      image: this.base(scene.image),
-      rect: this.manifest.rect.map((x) => x * zoom),
-      hatch: this.pattern.fill,
+      ...this.base(scene.image),
+      rect: [x0 - x, y0 - y, x1 - x, y1 - y].map((edge) => edge * scale),
+      scale,
+      patterns: this.patterns,
       dpr: ratio,
     });
   }
@@ -70,49 +61,75 @@ export class Picture {
     return this.ratio;
   }
 
-  /** The picture at the canvas's size: a still one is scaled once, a playing one each time. */
+  /** {image, part}: a still picture's part is scaled once to the canvas, a playing one's each time it is drawn. */
   base(image) {
-    if (image instanceof HTMLVideoElement) return image;
+    const grown = (image.videoWidth ?? image.width) / this.manifest.size[0];
+    const part = this.part.map((edge) => edge * grown);
+    if (image instanceof HTMLVideoElement) return { image, part };
     const { width, height } = this.canvas;
-    const known = this.still;
-    if (known?.image !== image || known.copy.width !== width || known.copy.height !== height)
-      this.still = { image, copy: scaled(image, this.canvas) };
-    return this.still.copy;
-  }
-
-  /** Say which overlay is on; `hasRuns` allows the run lengths. */
-  mark(mode, hasRuns) {
-    this.buttons.runs.disabled = !hasRuns;
-    for (const name of MODES) this.buttons[name].setAttribute("aria-pressed", String(name === mode));
-    if (this.legend.dataset.mode === mode) return;
-    this.legend.dataset.mode = mode;
-    const bar = el("span.pl-scale", { "aria-hidden": "true" });
-    const stops = Array.from({ length: 7 }, (_, i) => `rgb(${scale(i / 6).join(" ")})`);
-    bar.style.background = `linear-gradient(90deg, ${stops.join(", ")})`;
-    fill(this.legend, mode === "value" || mode === "runs" ? bar : null, LEGENDS[mode]);
+    const key = [width, height, ...part].join(" ");
+    if (this.still?.image !== image || this.still.key !== key)
+      this.still = { image, key, copy: scaled(image, this.canvas, part) };
+    return { image: this.still.copy, part: null };
   }
 
   /** Tell screen readers what is shown. */
-  name(t, model) {
+  name(t, model, letter) {
     const kept = `${model.counts[t]} of ${model.size} patches kept`;
-    this.canvas.setAttribute("aria-label", `Tubelet ${t + 1}: ${kept}. Arrow keys move over patches.`);
+    const words = `${letter ? `${letter}, ` : ""}tubelet ${t + 1}: ${kept}. Arrow keys move over patches.`;
+    this.canvas.setAttribute("aria-label", words);
   }
 
-  /** Facts of a patch in one line, or the legend again for null. */
-  read(facts) {
-    this.legend.hidden = facts !== null;
-    const short = ([name, value]) =>
-      name === "place" || name === "fate" ? value : `${name} ${value.replace(/ \(.*\)$/, "")}`;
-    this.readout.textContent = facts === null ? "" : facts.map(short).join(" · ");
+  /** Where a pointer is, in pixels of the display pictures. */
+  placeOf({ offsetX, offsetY }) {
+    const [x, y, width, height] = this.part ?? [0, 0, ...this.manifest.size];
+    return [
+      x + (offsetX / this.canvas.clientWidth) * width,
+      y + (offsetY / this.canvas.clientHeight) * height,
+    ];
   }
 
   /** The cell under a pointer, or null outside the grid. */
   cellAt(event) {
     if (!this.manifest) return null;
     const [, h, w] = this.manifest.grid;
-    const zoom = this.canvas.clientWidth / this.manifest.size[0];
-    const [x0, y0, x1, y1] = this.manifest.rect.map((x) => x * zoom);
-    const [i, j] = [((event.offsetX - x0) / (x1 - x0)) * w, ((event.offsetY - y0) / (y1 - y0)) * h].map(Math.floor);
+    const [x0, y0, x1, y1] = this.manifest.rect;
+    const [x, y] = this.placeOf(event);
+    const [i, j] = [((x - x0) / (x1 - x0)) * w, ((y - y0) / (y1 - y0)) * h].map(Math.floor);
     return i >= 0 && j >= 0 && i < w && j < h ? j * w + i : null;
+  }
+
+  down(event) {
+    if (event.button !== 0) return;
+    this.held = { id: event.pointerId, from: [event.clientX, event.clientY], last: this.placeOf(event), dragged: false };
+  }
+
+  /** Hover, or pan while a button is held. */
+  moved(event) {
+    const { held } = this;
+    if (!held) return this.ears.hover(this.cellAt(event));
+    const way = Math.hypot(event.clientX - held.from[0], event.clientY - held.from[1]);
+    if (!held.dragged && way < CLICK) return;
+    if (!held.dragged) this.canvas.setPointerCapture(held.id);
+    held.dragged = true;
+    const here = this.placeOf(event);
+    const [width, height] = this.manifest.size;
+    this.ears.pan((held.last[0] - here[0]) / width, (held.last[1] - here[1]) / height);
+    held.last = this.placeOf(event); // the picture has moved under the pointer
+  }
+
+  /** A press without a drag pins. */
+  up(event) {
+    const { held } = this;
+    this.held = null;
+    if (held && !held.dragged) this.ears.pin(this.cellAt(event));
+  }
+
+  /** Control and the wheel zoom about the pointer; the wheel alone scrolls the page. */
+  wheel(event) {
+    if (!event.ctrlKey && !event.metaKey) return;
+    event.preventDefault();
+    const [x, y] = this.placeOf(event);
+    this.ears.zoom(event.deltaY < 0 ? 1 : -1, [x / this.manifest.size[0], y / this.manifest.size[1]]);
   }
 }

@@ -75,3 +75,28 @@ export function specOf(name, knobs, setting) {
 export function planSpec(stages) {
   return stages.map((stage) => specOf(stage.name, stage.knobs, stage.setting)).join("+");
 }
+
+/** The inverse of `planSpec`: [{name, values: {knob: text}}]. */
+export function parsed(spec) {
+  return spec.split("+").map((part) => {
+    const [name, ...rest] = part.split(":");
+    const pairs = rest.join(":").split(",").filter(Boolean);
+    const pair = (text) => [text.slice(0, text.indexOf("=")).trim(), unescaped(text.slice(text.indexOf("=") + 1))];
+    return { name: name.trim(), values: Object.fromEntries(pairs.map(pair)) };
+  });
+}
+
+function unescaped(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Whether a value is one that a slider or menu of this knob can have. */
+export function fitsKnob(knob, value) {
+  if (knob.stage !== "keep") return false;
+  if (knob.kind === "choice") return knob.options.includes(value);
+  return typeof value === "number" && value >= knob.low && value <= knob.high;
+}

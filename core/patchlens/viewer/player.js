@@ -1,235 +1,181 @@
 /**
- * The viewer: holds one payload and what the person has set, and keeps every part of the page in step with it.
+ * The viewer: holds one clip under one plan or several (lanes), and keeps every part of the page in step with it.
  *
- * The same code runs in the dashboard, in Jupyter and in the HTML report. What differs is `host`:
- *   settle(spec)   a slider was let go: measure faithfulness again (absent in a report)
- *   save(kind)     make a file; `saves` lists [kind, label] (absent in a report)
- *   changed(spec)  the plan on screen moved
- *   wholePage      the keyboard also works while nothing has the focus
+ * A part is {node, build?, live?, at?, settled?, resized?}, each called with the player: `build` when lanes came, went or
+ * changed places, `live` when a decision or the way of showing it changed (at most once per animation frame), `at` when
+ * the frame, the cursor or a pin moved, `settled` when the server measured again. The same code runs in the dashboard,
+ * in Jupyter and in the HTML report. What differs is `host`, all of it optional:
+ *   settle(spec, lane)  a slider was let go: measure faithfulness again
+ *   save(kind)          make a file; `saves` lists [kind, label]
+ *   compare()           add a plan beside the others, by `show(buffer, { lane })`
+ *   changed(player)     something that a link should hold moved
+ *   wholePage           the keyboard also works while nothing has the focus
  */
-import { el, fill } from "./dom.js";
-import { factsOf, Inspector, valueTable } from "./inspect.js";
+import { fill } from "./dom.js";
+import { level } from "./duel.js";
 import { listen } from "./keys.js";
-import { Knobs } from "./knobs.js";
+import { Lane, LETTERS } from "./lanes.js";
 import { layout } from "./layout.js";
 import { Model } from "./model.js";
+import { absence } from "./overlay.js";
 import { themeColours, watchTheme } from "./palette.js";
-import { Panel } from "./panel.js";
 import { proxy } from "./payload.js";
-import { Picture } from "./picture.js";
-import { Strip } from "./strip.js";
-import { Playback, transport } from "./timeline.js";
+import { apply, snapshot } from "./state.js";
+import { Playback } from "./timeline.js";
+import { View } from "./view.js";
+import { WHOLE } from "./zoom.js";
 
-export class Player {
+export class Player extends View {
   constructor(root, host = {}) {
-    Object.assign(this, { root, host, model: null, mode: "dim", grid: true, cursor: null, pinned: null, frame: 0 });
-    this.panel = new Panel();
-    this.inspector = new Inspector();
-    this.knobs = new Knobs(
-      () => this.moved(),
-      () => this.released(),
-    );
-    this.strip = new Strip((t) => this.seek(t * this.model.manifest.tubelet));
-    this.transport = transport(this);
-    this.picture = new Picture({
-      hover: (cell) => this.hover(cell),
-      pin: (cell) => this.pin(cell),
-      choose: (mode) => this.setMode(mode),
-    });
-    this.canvas = this.picture.canvas;
+    super();
+    Object.assign(this, { root, host, lanes: [], lane: 0, linked: false, turns: [], moves: new Set() });
     Object.assign(this, layout(this));
-    const observer = new ResizeObserver(() => this.resized());
-    observer.observe(this.canvas);
-    observer.observe(this.knobs.node);
+    const observer = new ResizeObserver(() => this.model && this.emit("resized"));
+    for (const node of this.fluid) observer.observe(node);
     const untheme = watchTheme(root, () => this.retint());
     this.stops = [untheme, listen(root, this, host.wholePage), () => observer.disconnect()];
   }
 
-  /** Show a payload (ArrayBuffer); what still fits (overlay, place in time, pinned patch) stays. */
-  async show(buffer) {
-    const turn = (this.turn = (this.turn ?? 0) + 1);
-    const model = await Model.open(buffer);
-    if (turn !== this.turn) return model.close(); // a newer one came meanwhile
-    const { model: old, playback } = this;
-    const share = old ? this.frame / Math.max(1, old.manifest.frames.length - 1) : 0.5; // the first often keeps all
-    const same = old && String(old.manifest.grid) === String(model.manifest.grid);
-    playback?.close();
-    old?.close();
-    Object.assign(this, { model, image: null, cursor: null, pinned: same ? this.pinned : null });
-    this.playback = new Playback(model.manifest.frames, (frame, image) => this.at(frame, image));
-    this.playback.frame = this.frame = Math.round(share * (model.manifest.frames.length - 1));
-    this.present();
-    proxy(model.pack).then((video) => this.model === model && this.playback.take(video));
+  /** The active lane's model; null while nothing is shown. */
+  get model() {
+    return this.lanes[this.lane]?.model ?? null;
   }
 
-  /** Build what belongs to the payload, then draw everything. */
-  present() {
-    const { manifest, stages } = this.model;
-    const { clip, encoder } = manifest.report;
+  /** What a link holds, as plain data. */
+  get state() {
+    return snapshot(this);
+  }
+
+  /** Take up a state as far as it fits what is shown. */
+  restore(state) {
+    if (!this.model) return;
+    apply(this, state);
+    this.build();
+  }
+
+  /** Everything anew: lanes came, went or changed places. */
+  build() {
     this.empty.hidden = true;
     this.body.hidden = false;
-    const about = `${encoder.name} (${encoder.weights}, ${encoder.device}) · ${manifest.grid.join(" × ")} tokens`;
-    fill(this.title, clip.name, el("span.pl-about", {}, about));
-    this.picture.fit(manifest);
-    this.strip.build(manifest, (t) => this.model.pictureOf(t * manifest.tubelet));
-    this.knobs.build(stages);
-    this.panel.say(manifest.notes);
+    this.emit("build");
     this.retint();
   }
 
-  /** The server measured a plan again: {spec, report}. */
-  settled({ spec, report }) {
-    if (!this.model) return;
-    this.model.measured = { ...report, spec };
-    this.refreshMeasured();
-  }
-
-  get tubelet() {
-    return this.model.tubeletOf(this.frame);
-  }
-
-  /** A slider moved: at most one redraw per animation frame. */
-  moved() {
-    this.host.changed?.(this.model);
-    this.pending ??= requestAnimationFrame(() => {
-      this.pending = null;
-      this.model.decide();
-      this.refresh();
-    });
-  }
-
-  released() {
-    const { spec, measured } = this.model;
-    if (spec !== measured.spec) this.host.settle?.(spec);
-  }
-
-  /** Draw everything that depends on the decision. */
-  refresh() {
-    const { model } = this;
-    if (this.mode === "runs" && !model.keep.runs) this.mode = "dim";
-    this.panel.live(model);
-    this.refreshMeasured();
-    this.knobs.draw(this.colours);
-    this.strip.draw(model, this.mode);
-    this.paint();
-    this.inspect(false);
-  }
-
-  refreshMeasured() {
-    const { spec, measured } = this.model;
-    this.panel.measured(measured, spec !== measured.spec);
-  }
-
-  /** Everything again, in the theme's colours. */
+  /** Everything that shows a decision, in the theme's colours. */
   retint() {
     this.colours = themeColours(this.root);
     if (this.model) this.refresh();
   }
 
-  resized() {
-    if (!this.model) return;
-    this.picture.measure();
-    this.knobs.measure();
-    this.knobs.draw(this.colours);
-    this.paint();
+  refresh() {
+    if (absence(this, this.mode)) this.mode = "dim";
+    this.emit("live");
   }
 
-  /** Draw the big picture and say where we are. */
-  paint() {
-    const { model, tubelet, image } = this;
-    const scene = model.scene(tubelet, this.mode, this.frame);
-    const marks = { grid: this.grid, cursor: this.cursor, pinned: this.pinned };
-    this.picture.draw({ ...scene, image: image ?? scene.image }, marks);
-    this.picture.mark(this.mode, Boolean(model.keep.runs));
-    this.picture.name(tubelet, model);
-    this.gridButton.setAttribute("aria-pressed", String(this.grid));
-    this.transport.update(this);
-    this.strip.select(tubelet);
+  // --- Lanes
+
+  /** Show a payload (ArrayBuffer) in a lane, a new one at the end; in lane 0 another clip takes the place of all. */
+  async show(buffer, { lane = this.lane } = {}) {
+    const turn = (this.turns[lane] = (this.turns[lane] ?? 0) + 1);
+    const model = await Model.open(buffer, this.model);
+    if (turn !== this.turns[lane]) return this.free(model); // a newer one came meanwhile
+    const { lanes, model: before } = this;
+    const held = lanes.map((each) => each.model);
+    const at = before?.matches(model) ? Math.min(lane, lanes.length, LETTERS.length - 1) : 0;
+    if (at < lane && at === 0) throw new Error("Lanes show one clip under one encoder; this is another.");
+    this.lanes = before?.matches(model) ? [...lanes] : lanes.slice(0, 1);
+    (this.lanes[at] ??= new Lane(this)).take(model);
+    this.lane = at;
+    if (!before?.matches(model)) this.rewind(model, before);
+    held.forEach((old) => this.free(old));
+    this.build();
   }
 
-  tabulate() {
-    if (this.table.open && this.model) fill(this.table.lastChild, valueTable(this.model, this.tubelet));
+  /** Free a model's pictures where no lane shows them any more. */
+  free(model) {
+    if (this.lanes.every((lane) => lane.model.images !== model.images)) model.close();
   }
 
-  /** Facts of the patch under the cursor, else of the pinned one. */
-  inspect(aloud) {
-    const cell = this.cursor ?? this.pinned;
-    const n = cell === null ? null : this.tubelet * this.model.size + cell;
-    const facts = n === null ? null : factsOf(this.model, n);
-    this.picture.read(facts);
-    this.inspector.show(this.model, n, facts, { colours: this.colours, aloud });
+  /** Start a clip where the one before stood; pinned patches stay where the grid is the same. */
+  rewind(model, before) {
+    const { frames, grid } = model.manifest;
+    const share = before ? this.frame / Math.max(1, before.manifest.frames.length - 1) : 0.5; // the first often keeps all
+    const same = String(before?.manifest.grid) === String(grid);
+    Object.assign(this, { image: null, cursor: null, pins: same ? this.pins : [], zoom: WHOLE });
+    this.playback?.close();
+    this.playback = new Playback(frames, (frame, image) => this.at(frame, image));
+    this.playback.frame = this.frame = Math.round(share * (frames.length - 1));
+    const { playback } = this;
+    proxy(model.pack).then((video) => (this.playback === playback ? playback.take(video) : null));
   }
 
-  hover(cell) {
-    if (!this.model || cell === this.cursor) return;
-    this.mark({ cursor: cell }, false);
+  /** Remove a lane; the last one stays. */
+  dropLane(lane) {
+    if (this.lanes.length < 2 || !this.lanes[lane]) return;
+    const [{ model }] = this.lanes.splice(lane, 1);
+    this.lane = Math.min(this.lane - (this.lane > lane ? 1 : 0), this.lanes.length - 1);
+    this.free(model);
+    this.build();
   }
 
-  /** Move the patch cursor by rows and columns. */
-  move(rows, columns) {
-    const [, h, w] = this.model.manifest.grid;
-    const at = this.cursor ?? this.pinned ?? Math.floor(h / 2) * w + Math.floor(w / 2);
-    const [y, x] = [Math.floor(at / w) + rows, (at % w) + columns];
-    this.mark({ cursor: Math.min(h - 1, Math.max(0, y)) * w + Math.min(w - 1, Math.max(0, x)) }, true);
+  /** Make a lane the active one: its sliders and numbers are shown. */
+  choose(lane) {
+    if (lane === this.lane || !this.lanes[lane]) return;
+    this.lane = lane;
+    this.emit("build");
+    this.refresh();
   }
 
-  /** Hold on to a patch, or let it go. */
-  pin(cell) {
-    this.mark({ pinned: cell === this.pinned ? null : cell }, false);
+  /** Hold all lanes to the active one's token count, or let them go. */
+  link(on) {
+    this.linked = on && this.lanes.length > 1;
+    this.moved();
+    this.released();
   }
 
-  mark(change, aloud) {
-    Object.assign(this, change);
-    this.paint();
-    this.inspect(aloud);
+  // --- Decisions
+
+  /** A slider of a lane moved: at most one redraw per animation frame. */
+  moved(lane = this.lane) {
+    this.moves.add(lane);
+    this.pending ??= requestAnimationFrame(() => this.decide());
   }
 
-  /** Playback stands at `frame`; `image` is the playing video's picture, or null for the frame's own. */
-  at(frame, image) {
-    const changed = this.model.tubeletOf(frame) !== this.tubelet;
-    Object.assign(this, { frame, image });
-    this.paint();
-    if (changed) this.inspect(false);
-    if (changed) this.tabulate();
+  decide() {
+    cancelAnimationFrame(this.pending);
+    this.pending = null;
+    const moved = [...this.moves];
+    this.moves.clear();
+    for (const lane of moved) this.lanes[lane]?.model.decide();
+    if (this.linked && this.lanes[moved.at(-1)]) level(this.lanes, moved.at(-1));
+    this.refresh();
   }
 
-  toggle() {
-    if (this.playback.playing) this.playback.pause();
-    else this.playback.play();
-    this.transport.update(this);
+  /** A slider was let go: measure what has changed. */
+  released() {
+    if (this.pending) this.decide();
+    this.lanes.forEach(({ model: { spec, measured } }, lane) => {
+      if (spec !== measured.spec) this.host.settle?.(spec, lane);
+    });
   }
 
-  seek(frame) {
-    this.playback.seek(frame);
+  /** Move sliders from outside: {knob: value} of the first stage of a lane's plan that has the knob. */
+  set(values, { lane = this.lane, release = false } = {}) {
+    for (const [name, value] of Object.entries(values)) this.lanes[lane].model.set(name, value);
+    this.moved(lane);
+    if (release) this.released();
   }
 
-  step(by) {
-    this.seek(this.frame + by);
-  }
-
-  hop(by) {
-    this.seek((this.tubelet + by) * this.model.manifest.tubelet);
-  }
-
-  setMode(mode) {
-    if (mode === "runs" && !this.model.keep.runs) return;
-    this.mode = mode;
-    this.strip.draw(this.model, mode);
-    this.paint();
-  }
-
-  setGrid(on) {
-    this.grid = on;
-    this.paint();
-  }
-
-  help() {
-    this.dialog.showModal();
+  /** The server measured a lane's plan again: {spec, report, lane}. */
+  settled({ spec, report, lane = this.lane }) {
+    if (!this.lanes[lane]) return;
+    this.lanes[lane].model.measured = { ...report, spec };
+    this.emit("settled");
   }
 
   destroy() {
     this.playback?.close();
-    this.model?.close();
+    for (const { model } of this.lanes) model.close();
     this.stops.forEach((stop) => stop());
     fill(this.root);
   }

@@ -2,25 +2,30 @@
  * The strip of all tubelets: small masked pictures that are buttons.
  */
 import { el, fill, percent, seconds } from "./dom.js";
-import { drawScene, patternFor, scaled } from "./draw.js";
+import { drawScene, patternsFor, scaled } from "./draw.js";
 
 const THUMB = 132; // pixels wide
 
-/** The strip: one button with a small masked picture per tubelet; only those in view are drawn. */
+/** The active lane's strip: one button with a small masked picture per tubelet; only those in view are drawn. */
 export class Strip {
   constructor(choose) {
     this.node = el("div.pl-strip", {
       role: "group",
       "aria-label": "All tubelets",
-      onscroll: () => this.drawVisible(),
+      onscroll: () => this.look(),
     });
     this.choose = choose;
     this.items = [];
-    new ResizeObserver(() => this.drawVisible()).observe(this.node);
+    this.inView = () => true;
+    new ResizeObserver(() => this.look()).observe(this.node);
   }
 
-  /** Make one button per tubelet; pictureOf(t) is its picture at full size. */
-  build(manifest, pictureOf) {
+  /** Make one button per tubelet. */
+  build({ model }) {
+    const { manifest, images } = model;
+    if (this.images === images) return;
+    this.images = images;
+    const pictureOf = (t) => model.pictureOf(t * manifest.tubelet);
     const [t] = manifest.grid;
     const [width, height] = manifest.size;
     const size = { width: THUMB, height: Math.max(1, Math.round((THUMB * height) / width)) };
@@ -37,19 +42,22 @@ export class Strip {
         label,
       );
       const context = canvas.getContext("2d");
-      return { button, context, share, label, pattern: patternFor(context, 6), image: scaled(pictureOf(i), size) };
+      const patterns = patternsFor(context, 6);
+      return { button, context, share, label, patterns, image: scaled(pictureOf(i), size) };
     });
     fill(
       this.node,
       this.items.map((item) => item.button),
     );
-    this.selected = null;
+    Object.assign(this, { selected: null, inView: () => true });
   }
 
-  /** Show a model's decision. */
-  draw(model, mode) {
+  /** Show the active lane's decision. */
+  live(player) {
+    const { model, mode, lanes, lane } = player;
     const { manifest, counts, size } = model;
-    this.sceneOf = (t) => model.scene(t, mode);
+    const { edge } = lanes[lane];
+    this.sceneOf = (t) => ({ ...model.scene(t, mode), edge });
     this.rect = manifest.rect.map((x) => x * this.zoom);
     this.items.forEach((item, t) => {
       item.stale = true;
@@ -62,28 +70,36 @@ export class Strip {
       );
     });
     this.drawVisible();
+    this.at(player);
+  }
+
+  /** Take what is in view; only here, because asking the page for its measures makes it lay itself out. */
+  look() {
+    const width = this.node.scrollWidth / Math.max(1, this.items.length);
+    const [from, to] = [this.node.scrollLeft - width, this.node.scrollLeft + this.node.clientWidth + width];
+    this.inView = (t) => t * width >= from && t * width <= to;
+    this.drawVisible();
   }
 
   drawVisible() {
-    if (!this.items.length || !this.sceneOf) return;
-    const width = this.node.scrollWidth / this.items.length;
-    const [from, to] = [this.node.scrollLeft - width, this.node.scrollLeft + this.node.clientWidth + width];
+    if (!this.sceneOf) return;
     this.items.forEach((item, t) => {
-      if (!item.stale || t * width < from || t * width > to) return;
+      if (!item.stale || !this.inView(t)) return;
       item.stale = false;
       drawScene(item.context, {
         ...this.sceneOf(t),
         image: item.image,
         rect: this.rect,
-        hatch: item.pattern,
+        patterns: item.patterns,
+        scale: this.zoom,
         grid: false,
         dpr: 0.7,
       });
     });
   }
 
-  /** Mark tubelet t as the one shown, and bring it into view. */
-  select(t) {
+  /** Mark the tubelet that is shown, and bring it into view. */
+  at({ tubelet: t }) {
     if (t === this.selected) return;
     this.selected = t;
     this.items.forEach((item, i) => item.button.setAttribute("aria-pressed", String(i === t)));

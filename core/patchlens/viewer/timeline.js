@@ -93,7 +93,7 @@ export class Playback {
   }
 }
 
-/** Play, step and scrub controls; `update(f)` shows where playback stands. */
+/** Play, step and scrub controls; a part of the page that shows where playback stands. */
 export function transport(player) {
   const button = (label, shape, action) =>
     el("button.pl-round", { type: "button", "aria-label": label, title: label, onclick: action }, icon(shape));
@@ -108,7 +108,7 @@ export function transport(player) {
   const [back, next] = steps.map(([label, shape, by]) => button(label, shape, () => player.step(by)));
   const node = el("div.pl-transport", {}, play, back, next, range, clock);
   let shown = null;
-  const update = ({ playback, model: { manifest } }) => {
+  const at = ({ playback, model: { manifest } }) => {
     range.max = playback.clock.length - 1;
     range.value = playback.frame;
     const { time } = manifest.frames[playback.frame];
@@ -122,5 +122,5 @@ export function transport(player) {
       shown ? "Pause (space)" : "Play (space)",
     );
   };
-  return { node, update };
+  return { node, at, live: at };
 }

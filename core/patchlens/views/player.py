@@ -25,24 +25,25 @@ from patchlens.views.report import trace_json
 JPEG_QUALITY = 88
 
 
-def payload(trace: Trace) -> bytes:
+def payload(trace: Trace, media: bool = True) -> bytes:
     """The viewer's buffer: uint32 length of the manifest, the manifest in UTF-8, then the blobs that it lists.
 
-    Offsets count from the end of the manifest and are multiples of 4. Same Trace, same bytes.
+    Offsets count from the end of the manifest and are multiples of 4. Without `media` it brings no pictures: a further
+    lane of a duel shows those of the first. Same Trace, same bytes.
     """
-    data = blobs(trace)
+    data = blobs(trace) | (pictures(trace) if media else {})
     places, offset = {}, 0
     for name, blob in data.items():
         places[name] = [offset, len(blob)]
         offset += len(blob) + -len(blob) % 4
-    text = json.dumps({**manifest(trace), "blobs": places}, sort_keys=True, allow_nan=False).encode()
+    text = json.dumps({**manifest(trace), "media": media, "blobs": places}, sort_keys=True, allow_nan=False).encode()
     text += b" " * (-len(text) % 4)
     body = b"".join(blob + b"\0" * (-len(blob) % 4) for blob in data.values())
     return struct.pack("<I", len(text)) + text + body
 
 
 def blobs(trace: Trace) -> dict[str, bytes]:
-    """Binary parts by name: scores and finer scores per stage, mask, run lengths, pictures, the playable copy."""
+    """Numbers by name: scores and finer scores per stage, mask, run lengths."""
     out = {}
     for i, (scores, _) in enumerate(trace.stages):
         out[f"scores{i}"] = scores.values.numpy().astype("<f4").tobytes()
@@ -51,11 +52,14 @@ def blobs(trace: Trace) -> dict[str, bytes]:
     out["mask"] = trace.keep.mask.numpy().astype(np.uint8).tobytes()
     if trace.keep.run_length is not None:
         out["runs"] = trace.keep.run_length.numpy().astype("<i4").tobytes()
-    for i, index in enumerate(picture_numbers(trace)):
-        out[f"picture{i}"] = jpeg(trace.clip.display[index].numpy())
-    if trace.clip.proxy:
-        out["proxy"] = trace.clip.proxy
     return out
+
+
+def pictures(trace: Trace) -> dict[str, bytes]:
+    """The sampled pictures as JPEG, and the playable copy."""
+    frames = (trace.clip.display[index].numpy() for index in picture_numbers(trace))
+    out = {f"picture{i}": jpeg(frame) for i, frame in enumerate(frames)}
+    return out | ({"proxy": trace.clip.proxy} if trace.clip.proxy else {})
 
 
 def manifest(trace: Trace) -> dict[str, Any]:
@@ -74,7 +78,6 @@ def manifest(trace: Trace) -> dict[str, Any]:
         "rect": display_rect(trace),
         "pictures": [int(i) for i in picture_numbers(trace)],
         "frames": _frames(trace),
-        "proxy": trace.clip.proxy is not None,
         "runs": trace.keep.run_length is not None,
         "stages": [_stage(s, scores.unit, scores.fine is not None) for s, (scores, _) in stages],
         "classes": list(trace.classes or ())[:1000],

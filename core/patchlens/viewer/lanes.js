@@ -1,0 +1,92 @@
+/**
+ * Lanes: the pictures of one clip under different plans, side by side and in step, each with a letter and a headline.
+ */
+import { el, fill, number, percent, whole } from "./dom.js";
+import { LANE_COLOURS } from "./palette.js";
+import { Picture } from "./picture.js";
+
+export const LETTERS = "ABCD";
+
+/** One plan of a clip: its model, and its picture under a headline. */
+export class Lane {
+  constructor(player) {
+    const here = () => player.lanes.indexOf(this);
+    this.picture = new Picture({
+      enter: () => player.choose(here()),
+      hover: (cell) => player.hover(cell),
+      pin: (cell) => player.pin(cell),
+      pan: (dx, dy) => player.pan(dx, dy),
+      zoom: (by, place) => player.magnify(by, place),
+    });
+    this.badge = el("span.pl-badge");
+    this.words = el("span.pl-lane-words");
+    this.head = el("button.pl-lane-head", { type: "button", onclick: () => player.choose(here()) }, this.badge, this.words);
+    this.leave = el("button.pl-lane-leave", { type: "button", onclick: () => player.dropLane(here()) }, "×");
+    this.node = el("div.pl-lane", {}, el("div.pl-lane-top", {}, this.head, this.leave), this.picture.node);
+  }
+
+  /** Show this payload from now on. */
+  take(model) {
+    this.model = model;
+    this.picture.fit(model.manifest);
+  }
+
+  /** Take a place among `count` lanes. */
+  place(index, count) {
+    this.letter = LETTERS[index];
+    this.edge = count > 1 ? LANE_COLOURS[index] : null;
+    this.node.dataset.lane = this.badge.textContent = this.letter;
+    this.node.classList.toggle("pl-alone", count === 1);
+    this.leave.setAttribute("aria-label", `Remove ${this.letter}`);
+  }
+
+  /** Plan, tokens and cost in one line. */
+  headline() {
+    const { spec, kept, keep, gmacs, measured, manifest } = this.model;
+    const total = keep.mask.length;
+    const cost = (gmacs ?? measured.gmacs.reduced) + manifest.report.gmacs.selector;
+    const numbers = `${whole(kept)} of ${whole(total)} · ${percent(kept / total)} · ${number(cost)} GMACs`;
+    fill(this.words, el("span.pl-lane-plan", { title: spec }, spec), el("span.pl-lane-numbers", {}, numbers));
+  }
+}
+
+/** All lanes, in step: the middle of the page. */
+export class Lanes {
+  constructor() {
+    this.node = el("div.pl-lanes");
+  }
+
+  build({ lanes, lane }) {
+    lanes.forEach((each, i) => {
+      each.place(i, lanes.length);
+      each.head.setAttribute("aria-pressed", String(i === lane));
+      each.node.classList.toggle("pl-active", i === lane);
+    });
+    const nodes = lanes.map((each) => each.node);
+    this.node.dataset.count = lanes.length;
+    if (nodes.length === this.node.children.length && nodes.every((node, i) => node === this.node.children[i])) return;
+    fill(this.node, nodes); // only now: a node that is put in again loses the focus
+    for (const each of lanes) each.picture.measure();
+  }
+
+  live(player) {
+    for (const lane of player.lanes) lane.headline();
+    this.at(player);
+  }
+
+  at(player) {
+    const { tubelet, image, lanes, frame, grid, cursor, pins } = player;
+    for (const { model, picture, edge, letter } of lanes) {
+      const scene = model.scene(tubelet, player.mode, frame);
+      const marks = { grid, cursor, pins, edge };
+      picture.draw({ ...scene, image: image ?? scene.image }, marks, player.zoom);
+      picture.name(tubelet, model, lanes.length > 1 ? letter : null);
+    }
+  }
+
+  /** The page's measures changed. */
+  resized(player) {
+    for (const { picture } of player.lanes) picture.measure();
+    this.at(player);
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * What is drawn over the picture: the choice of overlay, the legend of the chosen one, and the one-line read-out.
+ */
+import { el, fill } from "./dom.js";
+import { factsOf } from "./inspect.js";
+import { scale } from "./palette.js";
+
+/** name -> {label, legend, absent(player): why it cannot be chosen now, or null} */
+export const OVERLAYS = {
+  dim: { label: "Dimmed", legend: "Clear: kept. Dark and hatched: dropped." },
+  outline: { label: "Outline", legend: "Inside the line: kept. Hatched: dropped." },
+  value: { label: "Values", legend: "rank of the value among all of this clip, from the lowest to the highest", bar: true },
+  runs: {
+    label: "Run lengths",
+    legend: "from one tubelet to the whole clip; a number says how many tubelets a kept patch stands for",
+    bar: true,
+    absent: ({ model }) => (model.keep.runs ? null : "This plan has no run lengths."),
+  },
+};
+
+/** The buttons, and below the picture the legend or what is under the cursor. */
+export class Overlay {
+  constructor(choose) {
+    const button = ([mode, { label }]) => [mode, el("button", { type: "button", onclick: () => choose(mode) }, label)];
+    this.buttons = Object.fromEntries(Object.entries(OVERLAYS).map(button));
+    this.modes = el("div.pl-modes", { role: "group", "aria-label": "Overlay" }, Object.values(this.buttons));
+    this.legend = el("span.pl-legend");
+    this.readout = el("output.pl-readout");
+    this.node = el("p.pl-below", {}, this.legend, this.readout);
+  }
+
+  live(player) {
+    for (const [mode, button] of Object.entries(this.buttons)) {
+      const why = absence(player, mode);
+      button.disabled = why !== null;
+      button.title = why ?? "";
+      button.setAttribute("aria-pressed", String(mode === player.mode));
+    }
+    this.explain(player.mode);
+    this.at(player);
+  }
+
+  explain(mode) {
+    if (this.legend.dataset.mode === mode) return;
+    this.legend.dataset.mode = mode;
+    const { bar, legend } = OVERLAYS[mode];
+    fill(this.legend, bar ? scaleBar() : null, legend);
+  }
+
+  /** The facts of the patch under the cursor (else of the last pin) in one line. */
+  at(player) {
+    const n = player.token;
+    this.legend.hidden = n !== null;
+    const short = ([name, value]) =>
+      name === "place" || name === "fate" ? value : `${name} ${value.replace(/ \(.*\)$/, "")}`;
+    this.readout.textContent = n === null ? "" : factsOf(player, n).map(short).join(" · ");
+  }
+}
+
+/** Why an overlay cannot be shown now; null when it can. */
+export function absence(player, mode) {
+  return OVERLAYS[mode].absent?.(player) ?? null;
+}
+
+function scaleBar() {
+  const bar = el("span.pl-scale", { "aria-hidden": "true" });
+  const stops = Array.from({ length: 7 }, (_, i) => `rgb(${scale(i / 6).join(" ")})`);
+  bar.style.background = `linear-gradient(90deg, ${stops.join(", ")})`;
+  return bar;
+}
