@@ -14,17 +14,19 @@ import numpy as np
 import pytest
 import torch
 import toys
-from patchlens.evaluation.budgets import contender, reached, solve
+from patchlens.encoders.packing import batches
+from patchlens.evaluation.budgets import contender, reached, solve, solve_merger
 from patchlens.evaluation.job import Job
 from patchlens.evaluation.markdown import by_group, table_of
-from patchlens.evaluation.measure import Bench, Context, batches
+from patchlens.evaluation.measure import Bench, Context
 from patchlens.evaluation.multiview import Views, views_of, wanted
 from patchlens.evaluation.rows import cells, rows_of
 from patchlens.evaluation.sweep import measure_set, sweep
-from patchlens.flops import vit_cost
+from patchlens.flops import merged_cost, vit_cost
 from patchlens.keep import keep_of
 from patchlens.metrics import cosine, kl_divergence
 from patchlens.registry import plugins
+from patchlens.specs import parse_merger
 from toy_sets import toy_set
 
 PLANS = ["rlt", "saliency", "oracle", "oracle:label=predicted", "rlt:tau=0.5+random:keep=0.5", "center", "foreground"]
@@ -165,7 +167,7 @@ def test_what_a_budget_sets(spec, name, knob, solved):
         assert getattr(found.at(0.25).selectors[0], knob) == 0.25
 
 
-def test_what_does_not_fit_is_said_before_anything_runs(monkeypatch):
+def test_what_does_not_fit_is_said_before_anything_runs():
     made: list[int] = []
     with pytest.raises(ValueError, match="oracle needs .* which the encoder toy-frame-cls does not offer"):
         sweep(toys.frame_cls(classes=None), toy_set(3, made=made), ["oracle"])
@@ -181,10 +183,23 @@ def test_what_does_not_fit_is_said_before_anything_runs(monkeypatch):
         sweep(toys.space_time(), bare, [], views="2")
     with pytest.raises(KeyError, match="no selector named"):
         sweep(toys.space_time(), bare, ["nonsense"])
-    monkeypatch.setattr("patchlens.evaluation.budgets.plugins", lambda kind: {"tome": object})
-    with pytest.raises(ValueError, match="is a merger"):
-        contender("tome:r=8")
+    with pytest.raises(ValueError, match="sta needs space-time attention"):
+        sweep(toys.frame_cls(), bare, ["sta"])
     assert not made and "foreground" in plugins()
+
+
+def test_a_merger_competes_at_its_mean_share_of_tokens():
+    encoder, samples = toys.space_time(), toy_set(3)
+    plans = ["tome:proportional=on", "tome:r=3", "rlt:tau=0.1+sta:r=1"]
+    rows = {r["plan"]: r for r in sweep(encoder, samples, plans, budgets=[0.6], seeds=1)}
+    (solved,) = [r for plan, r in rows.items() if plan.startswith("tome") and "proportional" in plan]
+    assert solved["selector"] == "tome:proportional=on" and abs(solved["reached"] - 0.6) < 0.05
+    r = solve_merger(parse_merger("tome"), 62, 3, 2, 0.6)
+    assert solved["plan"] == f"tome:r={r},proportional=on" and solved["vs_random"]["of"] == "top1"
+    cost, own = merged_cost(encoder.config, parse_merger(f"tome:r={r}"), [60])
+    assert solved["gmacs_selector"] == pytest.approx(own, abs=1e-6) and own > 0
+    assert solved["gmacs"] == pytest.approx(cost.total + own, abs=2e-6)
+    assert rows["tome:r=3"]["budget"] is None and rows["rlt:tau=0.1+sta:r=1"]["reached"] < 1
 
 
 def test_without_labels_fidelity_is_compared():

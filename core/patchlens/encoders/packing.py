@@ -7,6 +7,7 @@ the packed sequence) and "masked" (one SDPA with a block mask: quadratic, the re
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -127,3 +128,19 @@ def patch_places(counts: tuple[int, ...], front: int, device: torch.device | str
     """Packed positions of the patches when `front` extra tokens lead each segment, int64 (K,)."""
     owner = Segments(counts).owner(device)
     return torch.arange(len(owner), device=device) + front * (owner + 1)
+
+
+def batches(sizes: Sequence[int], most: int) -> list[list[int]]:
+    """Packed batches filled by tokens: item numbers in groups of at most `most` tokens, at least one item each.
+
+    Like sizes come together, longest first.
+    """
+    out: list[list[int]] = []
+    total = 0
+    for i in sorted(range(len(sizes)), key=lambda i: (-sizes[i], i)):
+        if not out or total + sizes[i] > most:
+            out.append([])
+            total = 0
+        out[-1].append(i)
+        total += sizes[i]
+    return out

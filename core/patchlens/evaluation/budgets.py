@@ -1,9 +1,10 @@
 """What competes in a sweep, and how a budget (keep ratio K/N) sets one of its knobs.
 
 A selector with a `keep` knob takes the budget as it is. One that decides by a threshold (RLT) has no budget: its
-threshold is solved on the scores of the whole set, so that the mean keep ratio is the nearest that it can reach. Anything
-else (a plan of several selectors, a schedule, or a spec that names its knob: `rlt:tau=0.1`) runs as written. Knows no
-model and no data.
+threshold is solved on the scores of the whole set, so that the mean keep ratio is the nearest that it can reach. A merger
+keeps all tokens at first and ever fewer later: its r is solved so that the mean share of tokens over all blocks is nearest
+to the budget. Anything else (a plan of several selectors, with or without a merger at its end, a schedule, or a spec that
+names its knob: `rlt:tau=0.1`) runs as written. Knows no model and no data.
 """
 
 from __future__ import annotations
@@ -16,15 +17,17 @@ import numpy as np
 
 from patchlens.keep import Threshold
 from patchlens.knobs import Knob, knobs_of
+from patchlens.merge import Merger, mean_share
 from patchlens.registry import plugins
-from patchlens.specs import Plan, parse_plan
+from patchlens.specs import Plan, parse_merger, parse_plan, spec_of
 
 
 @dataclass(frozen=True)
 class Contender:
     """A plan, the name its rows carry, and the knob that a budget sets (None: it runs as written).
 
-    solved: the knob is a threshold to be solved per set; seeded: its choice is random, so it runs with several seeds.
+    solved: the knob is a threshold to be solved per set; seeded: its choice is random, so it runs with several seeds;
+    merger: what shortens the sequence inside the blocks (then the knob is its r).
     """
 
     plan: Plan
@@ -32,27 +35,58 @@ class Contender:
     knob: str | None = None
     solved: bool = False
     seeded: bool = False
+    merger: Merger | None = None
 
     def at(self, value: float | None) -> Plan:
         """The plan with its knob at `value`."""
-        if self.knob is None or value is None:
+        if self.knob is None or value is None or self.merger is not None:
             return self.plan
         return Plan((replace(self.plan.selectors[0], **{self.knob: float(value)}),))
 
+    def merger_at(self, value: float | None) -> Merger | None:
+        """The merger with its r at `value`."""
+        if self.knob is None or value is None or self.merger is None:
+            return self.merger
+        return replace(self.merger, **{self.knob: int(value)})
+
+    def spec(self, value: float | None) -> str:
+        """Plan and merger with the knob at `value`, in the grammar."""
+        merger = self.merger_at(value)
+        return str(self.at(value)) if merger is None else _joined(self.at(value), spec_of(merger))
+
+    @property
+    def parts(self) -> list[Any]:
+        """Selectors and merger, each with its `requires`."""
+        return [*self.plan.selectors, *([self.merger] if self.merger else [])]
+
+
+def _joined(plan: Plan, merger: str) -> str:
+    return merger if str(plan) == "everything" else f"{plan}+{merger}"
+
 
 def contender(spec: str | Any) -> Contender:
-    """A contender from the grammar, a selector or a Plan.
+    """A contender from the grammar, a selector or a Plan; the last part of a spec may be a merger (`rlt+tome:r=8`).
 
-    Raises KeyError or ValueError in one sentence, among others for a merger, which no sweep can run yet.
+    Raises KeyError or ValueError in one sentence.
     """
-    if isinstance(spec, str) and spec.partition(":")[0].strip() in plugins("merger"):
-        raise ValueError(f"{spec!r} is a merger; sweeps compare selectors so far.")
+    if isinstance(spec, str) and spec.split("+")[-1].partition(":")[0].strip() in plugins("merger"):
+        return _with_merger(spec)
     plan = parse_plan(spec)
     seeded = any(getattr(s, "seeded", False) for s in plan.selectors)
     knob = _budget_knob(plan)
     if knob is None or (isinstance(spec, str) and f"{knob.name}=" in spec.replace(" ", "")):
         return Contender(plan, str(plan), seeded=seeded)
     return Contender(plan, _without(str(plan), knob.name), knob.name, knob.name != "keep", seeded)
+
+
+def _with_merger(spec: str) -> Contender:
+    """A merger alone has its r solved, unless the spec says it; behind selectors it runs as written."""
+    *selectors, last = spec.split("+")
+    plan, merger = parse_plan("+".join(selectors) or "everything"), parse_merger(last)
+    seeded = any(getattr(s, "seeded", False) for s in plan.selectors)
+    if selectors or "r=" in last.replace(" ", ""):
+        return Contender(plan, _joined(plan, spec_of(merger)), seeded=seeded, merger=merger)
+    return Contender(plan, _without(spec_of(merger), "r"), "r", merger=merger)
 
 
 def _without(spec: str, knob: str) -> str:
@@ -108,6 +142,15 @@ def reached(ascending: Sequence[np.ndarray], tau: float) -> float:
     """Mean keep ratio of a strict threshold over each clip's sorted scores."""
     kept = [max(1, len(v) - int(np.searchsorted(v, np.float32(tau), side="right"))) / len(v) for v in ascending]
     return float(np.mean(kept))
+
+
+def solve_merger(merger: Merger, length: int, depth: int, front: int, budget: float) -> int:
+    """The r whose mean share of tokens over the blocks is nearest to `budget`, for sequences of `length` with `front`."""
+    knob = next(k for k in knobs_of(type(merger)) if k.name == "r")
+    tried = range(int(knob.low), min(int(knob.high), length) + 1)
+    return min(
+        tried, key=lambda r: abs(mean_share(replace(merger, r=r).lengths(length, depth, front), front) - budget)
+    )
 
 
 def solved_value(who: Contender, values: Sequence[np.ndarray], budget: float) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from patchlens.evaluation.budgets import Contender, solved_value
+from patchlens.evaluation.budgets import Contender, solve_merger, solved_value
 from patchlens.evaluation.feed import Chunk, Feed
 from patchlens.evaluation.measure import MEASURED, Bench, Prepared, Variant
 from patchlens.evaluation.multiview import Views
@@ -121,7 +121,11 @@ def variants_of(
     out = []
     for c in who:
         for budget in budgets if c.knob else [None]:
-            value = solved_value(c, [x for f in found for x in f[c.name]], budget) if c.solved else budget
+            if c.merger is not None and c.knob:
+                config = jobs[0].bench.encoder.config
+                value = solve_merger(c.merger, config.tokens + config.prefix, config.depth, config.prefix, budget)
+            else:
+                value = solved_value(c, [x for f in found for x in f[c.name]], budget) if c.solved else budget
             out += [Variant(c, budget, value, seed + k) for k in range(seeds if c.seeded else 1)]
     return out
 

@@ -16,16 +16,19 @@ from torch import Tensor
 
 from patchlens.data.samples import Sample
 from patchlens.encoders.encoder import Encoder
+from patchlens.encoders.packing import batches
 from patchlens.evaluation.budgets import Contender
 from patchlens.evaluation.multiview import View, Views, views_of, wanted
-from patchlens.flops import vit_cost
+from patchlens.flops import merged_cost, vit_cost
 from patchlens.keep import Rule, keep_of
+from patchlens.merge import Merger, mean_share
 from patchlens.metrics import cosine
 from patchlens.pipeline import RunContext
 from patchlens.types import Encoding, Keep, Scores
 
 BATCH_TOKENS = 8192  # in one packed batch; more is no faster on a CPU, and a GPU is asked with more
-# Per sample: label right (nan: none), answer as in full, fidelity, K/N, 1e9 MACs reduced and of the selector, P(label)
+# Per sample: label right (nan: none), answer as in full, fidelity, K/N (behind a merger the mean share of tokens over the
+# blocks), 1e9 MACs reduced and of selector and merger, P(label)
 FIELDS = ("right", "same", "cosine", "kl", "ratio", "gmacs", "own", "probability")
 MEASURED = np.dtype([(name, "f8") for name in FIELDS])
 
@@ -104,13 +107,16 @@ class Bench:
             for view, scores in zip(item.views, self.score(item, variant.contender, variant.seed), strict=True)
         ]
 
-    def encode(self, views: Sequence[View], keeps: Sequence[Keep] | None = None) -> list[Encoding]:
+    def encode(
+        self, views: Sequence[View], keeps: Sequence[Keep] | None = None, merger: Merger | None = None
+    ) -> list[Encoding]:
         """Encode views in packed batches of like lengths; the results come in the order given."""
         sizes = [k.count for k in keeps] if keeps is not None else [v.tokens.grid.n for v in views]
         out: list[Encoding | None] = [None] * len(views)
         for batch in batches(sizes, self.batch_tokens):
             part = [keeps[i] for i in batch] if keeps is not None else None
-            for i, made in zip(batch, self.encoder.encode_many([views[i].tokens for i in batch], part), strict=True):
+            run = self.encoder.encode_many([views[i].tokens for i in batch], part, merger=merger)
+            for i, made in zip(batch, run, strict=True):
                 out[i] = Encoding(made.tokens[:0], made.pooled, made.frames, made.logits)  # tokens are not asked for
         return out
 
@@ -128,15 +134,18 @@ class Bench:
 
     def measure(self, items: Sequence[Prepared], variant: Variant) -> np.ndarray:
         """One variant on items whose full run is done, MEASURED (n,)."""
-        keeps = [self.keeps(item, variant) for item in items]
-        made = iter(self.encode([v for item in items for v in item.views], [k for part in keeps for k in part]))
+        keeps, merger = [self.keeps(item, variant) for item in items], variant.contender.merger_at(variant.value)
+        views, flat = [v for item in items for v in item.views], [k for part in keeps for k in part]
+        made = iter(self.encode(views, flat, merger))
         rows = []
         for item, part in zip(items, keeps, strict=True):
             own = [sum(s.gmacs for s in stages) for stages in self.score(item, variant.contender, variant.seed)]
-            rows.append(self._measured(item, part, [next(made) for _ in part], float(np.mean(own))))
+            rows.append(self._measured(item, part, [next(made) for _ in part], float(np.mean(own)), merger))
         return np.array(rows, MEASURED)
 
-    def _measured(self, item: Prepared, keeps: list[Keep], runs: list[Encoding], own: float) -> tuple[float, ...]:
+    def _measured(
+        self, item: Prepared, keeps: list[Keep], runs: list[Encoding], own: float, merger: Merger | None = None
+    ) -> tuple[float, ...]:
         nan = float("nan")
         right = same = kl = probability = nan
         if runs[0].logits is not None:
@@ -146,23 +155,20 @@ class Bench:
             if item.number is not None:
                 right, probability = float(after.argmax() == item.number), float(after[item.number])
         near = np.mean([float(cosine(f.pooled, r.pooled)) for f, r in zip(item.full, runs, strict=True)])
-        gmacs = np.mean([vit_cost(self.encoder.config, self.encoder.counts(k)).total for k in keeps])
-        return right, same, float(near), kl, float(np.mean([k.ratio for k in keeps])), float(gmacs), own, probability
+        gmacs, more, ratio = np.mean([self._spent(k, merger) for k in keeps], 0).tolist()
+        return right, same, float(near), kl, ratio, gmacs, own + more, probability
+
+    def _spent(self, keep: Keep, merger: Merger | None) -> tuple[float, float, float]:
+        """GMACs of a run and of the merger itself, and the share of tokens (behind a merger: averaged over the blocks)."""
+        config, counts = self.encoder.config, self.encoder.counts(keep)
+        if merger is None:
+            return vit_cost(config, counts).total, 0.0, keep.ratio
+        cost, own = merged_cost(config, merger, counts)
+        front = config.prefix
+        tokens = sum(k * mean_share(merger.lengths(k + front, config.depth, front), front) for k in counts)
+        return cost.total, own, tokens / keep.grid.n
 
 
 def mean_probability(runs: Sequence[Encoding]) -> Tensor:
     """Class probabilities (C,) averaged over views, float64."""
     return torch.stack([r.logits.double().softmax(-1) for r in runs]).mean(0)
-
-
-def batches(sizes: Sequence[int], most: int) -> list[list[int]]:
-    """Item numbers in groups of at most `most` tokens (at least one item each), like sizes together, longest first."""
-    out: list[list[int]] = []
-    total = 0
-    for i in sorted(range(len(sizes)), key=lambda i: (-sizes[i], i)):
-        if not out or total + sizes[i] > most:
-            out.append([])
-            total = 0
-        out[-1].append(i)
-        total += sizes[i]
-    return out

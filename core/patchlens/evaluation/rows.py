@@ -88,7 +88,7 @@ def _row(table: Table, who: Contender, budget: float | None, runs: dict[Variant,
     reached = float(np.mean([r["ratio"] for r in found]))
     rival = _random_at(table, budget, reached) if who.name != "random" else None
     return {
-        "selector": who.name, "plan": str(who.at(first.value)), "budget": budget, "reached": _round(reached),
+        "selector": who.name, "plan": who.spec(first.value), "budget": budget, "reached": _round(reached),
         "solved": {who.knob: first.value} if who.solved else None,
         "n": len(table.names), "seeds": len(found), "views": str(table.views), **_figures(found),
         "gmacs": _round(reduced + own), "gmacs_selector": _round(own),

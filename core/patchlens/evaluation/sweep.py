@@ -86,7 +86,7 @@ def measure_runs(
     who = [contenders(plans, *run) for run in runs][0]
     motion = any("motion" in getattr(s, "clip_needs", ()) for c in who for s in c.plan.selectors)
     key = cache_key(
-        runs=[_identity(*run) for run in runs], who=[(str(c.plan), c.name) for c in who], budgets=budgets, seed=seed,
+        runs=[_identity(*run) for run in runs], who=[(c.spec(None), c.name) for c in who], budgets=budgets, seed=seed,
         seeds=seeds, views=str(views), frames=frames, chunk=chunk, watched=getattr(watch, "key", watch is not None),
     )  # fmt: skip
     jobs = []
@@ -139,8 +139,8 @@ def contenders(plans: Sequence[Any], encoder: Encoder, samples: SampleSet) -> li
     found: dict[str, Contender] = {}
     for spec in ["random", *plans]:
         made = contender(spec)
-        for selector in made.plan.selectors:
-            if problem := misfit(selector, encoder.offers | samples.offers, encoder.name):
+        for part in made.parts:
+            if problem := misfit(part, encoder.offers | samples.offers, encoder.name):
                 raise ValueError(problem)
         if made.name != "everything":
             found.setdefault(made.name, made)
