@@ -62,6 +62,11 @@ def test_sweep_says_when_labels_are_not_the_encoders(tmp_path):
     assert "1 video could not be read and is left out; the first: walking/b.mp4" in shown
 
 
+def test_a_sweep_over_views_says_whose_cost_it_shows():
+    options = ["--views", "1x2", "--selector", "center", "--budget", "0.1", "--seeds", "1", "--limit", "1"]
+    assert "note: GMACs are of one view; an answer averages 2 (1x2)." in call("sweep", "motions", *RANDOM, *options)
+
+
 def test_principles_prints_five_verdicts(tmp_path):
     out, table = tmp_path / "p.json", tmp_path / "p.md"
     options = [

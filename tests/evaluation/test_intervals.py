@@ -90,6 +90,16 @@ def test_pairing_tightens_the_interval():
         paired(first, second[1:])
 
 
+def test_a_difference_of_few_clips_is_students():
+    first, second = np.random.default_rng(8).normal(0, 1, (2, 9))
+    found, theirs = paired(first, second), stats.ttest_rel(first, second).confidence_interval(0.95)
+    assert np.allclose(found.ends, [theirs.low, theirs.high]) and found.mean == (first - second).mean()
+    few = np.random.default_rng(9).normal(1, 1, (400, 5))
+    student, resampled = ([f.low <= 1 <= f.high for f in made] for made in (
+        [paired(x, np.zeros(5)) for x in few], [bootstrap(x, resamples=200) for x in few]))  # fmt: skip
+    assert np.mean(student) > 0.92 > 0.87 > np.mean(resampled)
+
+
 @pytest.mark.parametrize(
     ("only_first", "only_second", "p"),
     [(0, 0, 1.0), (5, 5, 1.0), (10, 0, 2 / 2**10), (1, 9, 22 / 2**10), (6, 16, None)],

@@ -117,6 +117,11 @@ def test_comparisons_are_paired_clip_by_clip(table):
     assert row(rows, "random", 0.5)["vs_random"] is None  # nothing to say against itself
 
 
+def test_nothing_is_better_on_a_handful_of_clips():
+    rows = sweep(toys.space_time(), toy_set(5), ["center", "uniform"], budgets=[0.1], seeds=1)
+    assert {r[key]["word"] for r in rows[1:] for key in ("vs_random", "vs_all") if r[key]} == {"level"}
+
+
 def test_groups_divide_the_clips(table):
     found = rows_of(table)[1]
     groups = found["groups"]

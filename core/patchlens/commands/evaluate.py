@@ -87,6 +87,8 @@ def sweep_command(
     rows, notes = rows_of(table), [*samples.notes, *_told(table.skipped)]
     if samples.classes and metric(table) != "right":
         notes.append(f"{model.name} does not know this set's labels: fidelity only, no accuracy.")
+    if table.views.count > 1:
+        notes.append(f"GMACs are of one view; an answer averages {table.views.count} ({views}).")
     typer.echo(table_of(rows))
     if by is not None:
         typer.echo(f"\n{by_group(rows, by)}")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from patchlens.evaluation.budgets import Contender
-from patchlens.evaluation.intervals import Interval, bootstrap, mcnemar, mean_interval, paired, words
+from patchlens.evaluation.intervals import FEWEST, Interval, bootstrap, mcnemar, mean_interval, paired, words
 from patchlens.evaluation.job import Table
 from patchlens.evaluation.measure import Variant
 
@@ -108,13 +108,15 @@ def _random_at(table: Table, budget: float | None, reached: float) -> list[np.nd
 def compare(table: Table, first: list[np.ndarray], second: list[np.ndarray]) -> Row:
     """Paired comparison on the same clips: difference, interval, the largest McNemar p over pairs of seeds, a word."""
     name = metric(table)
-    difference = paired(per_clip(first, name), per_clip(second, name))
+    values = per_clip(first, name)
+    difference = paired(values, per_clip(second, name))
     p = None
     if name == "right":
         known = ~np.isnan(table.full["right"])
         p = max(mcnemar(a["right"][known], b["right"][known]) for a in first for b in second)
     return {"of": "top1" if name == "right" else name, "difference": _round(difference.mean),
-            "interval": [_round(x) for x in difference.ends], "p": p and _round(p), "word": words(difference)}  # fmt: skip
+            "interval": [_round(x) for x in difference.ends], "p": p and _round(p),
+            "word": words(difference) if len(values) >= FEWEST else "level"}  # fmt: skip
 
 
 def masks_of(table: Table) -> dict[str, dict[str, np.ndarray]]:
