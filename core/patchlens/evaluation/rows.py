@@ -28,7 +28,7 @@ def rows_of(table: Table) -> list[Row]:
     """All rows, the full run ("everything") first.
 
     A row has selector, plan (with its knob's value), budget (asked; None as written), reached (mean K/N), solved (the knob
-    and its value, where a threshold was solved for the budget), n, seeds, views;
+    and its value, where a threshold or an r was solved for the budget), n, seeds, views;
     top1 and interval (None without labels); agreement with the full run, cosine, kl (nats) and probability of the label,
     with intervals; gmacs per view (reduced run and selector), gmacs_selector, saved; vs_random and vs_all (paired
     difference of top-1, or of the cosine without labels: difference, interval, McNemar p, a word); groups (by class,
@@ -89,7 +89,7 @@ def _row(table: Table, who: Contender, budget: float | None, runs: dict[Variant,
     rival = _random_at(table, budget, reached) if who.name != "random" else None
     return {
         "selector": who.name, "plan": who.spec(first.value), "budget": budget, "reached": _round(reached),
-        "solved": {who.knob: first.value} if who.solved else None,
+        "solved": {who.knob: first.value} if who.knob not in (None, "keep") else None,
         "n": len(table.names), "seeds": len(found), "views": str(table.views), **_figures(found),
         "gmacs": _round(reduced + own), "gmacs_selector": _round(own),
         "saved": _round(1 - (reduced + own) / float(table.full["gmacs"].mean())),
