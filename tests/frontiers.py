@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from traces import toy_trace
 
 SHA = "cd" * 32
 FULL = 11.06  # GMACs of the toy encoder on all 240 tokens: 0.5 + 0.02 K + 1e-4 K^2
+COMMAND = "patchlens sweep motions --selector rlt --json toy.json"
 VALUES = {0.1: 0.4, 0.3: 0.7, 0.5: 0.8, 0.7: 0.9}
 
 # A plan, and the curve on which it lies
@@ -56,14 +56,15 @@ def swept() -> dict[str, Any]:
     encoder = {"name": "toy", "weights": "by hand", "sha256": SHA, "device": "cpu", "dtype": "float32"}
     origin = {"date": "2026-11-24T10:00:00+00:00", "commit": "0123456789ab"}
     return {"encoder": encoder, "data": "motions, stream 3", "seed": 3, "seeds": 1, "n": 64, "metric": "right",
-            "provenance": origin, "rows": rows}  # fmt: skip
+            "command": COMMAND, "provenance": origin, "rows": rows}  # fmt: skip
 
 
 def charted(monkeypatch: pytest.MonkeyPatch, folder: Path, trace: Trace | None = None) -> Trace:
     """A toy trace of the weights that were swept, while the sweep counts as shipped."""
-    from patchlens.views import frontier
+    from patchlens.evaluation import shipped
 
-    (folder / "toy.json").write_text(json.dumps(swept()))
-    monkeypatch.setattr(frontier, "FOLDER", folder)
+    (folder / "frontiers").mkdir()
+    (folder / "frontiers" / "toy.json").write_text(shipped.dumps(swept()))
+    monkeypatch.setattr(shipped, "SHIPPED", folder)
     trace = trace or toy_trace()
     return replace(trace, encoder={**trace.encoder, "sha256": SHA})

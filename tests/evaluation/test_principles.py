@@ -95,6 +95,13 @@ def test_easy_needs_less_wants_labels():
     assert findings.easy_needs_less(table).verdict == UNDECIDED
 
 
+def test_easy_needs_less_says_how_far_the_classes_lie_apart():
+    table = planted({("random", 0.5): 0.7})
+    accuracy = [100 * table.full["right"][i::16].mean() for i in range(16)]
+    found = findings.easy_needs_less(table)
+    assert f"(classes: {min(accuracy):.1f} to {max(accuracy):.1f} %)" in found.text and "slope" in found.figures
+
+
 def test_inequality_has_its_known_values():
     assert (
         gini(np.ones(50)) == pytest.approx(0) and gini(np.eye(50)[0]) == pytest.approx(0.98) and gini(np.zeros(5)) == 0

@@ -200,7 +200,8 @@ def test_a_merger_competes_at_its_mean_share_of_tokens():
     (solved,) = [r for plan, r in rows.items() if plan.startswith("tome") and "proportional" in plan]
     assert solved["selector"] == "tome:proportional=on" and abs(solved["reached"] - 0.6) < 0.05
     r = solve_merger(parse_merger("tome"), 62, 3, 2, 0.6)
-    assert solved["plan"] == f"tome:r={r},proportional=on" and solved["vs_random"]["of"] == "top1"
+    assert solved["solved"] == {"r": r} and solved["vs_random"]["of"] == "top1"
+    assert solved["plan"] == f"tome:r={r},proportional=on"
     cost, own = merged_cost(encoder.config, parse_merger(f"tome:r={r}"), [60])
     assert solved["gmacs_selector"] == pytest.approx(own, abs=1e-6) and own > 0
     assert solved["gmacs"] == pytest.approx(cost.total + own, abs=2e-6)

@@ -228,7 +228,8 @@ def easy_needs_less(table: Table, seed: int = 0) -> Finding:
     figures: dict[str, Any] = {"slope": _json(slope), "classes": by_class, **_tails(table, by_class, classes)}
     if thirds := masks_of(table).get("difficulty"):
         figures["drop_by_difficulty"] = {k: _json(mean_interval((full - random)[m & known])) for k, m in thirds.items()}
-    text = f"Points lost at half the tokens per point of class difficulty: {slope}"
+    least, most = (100 * pick(c["top1"] for c in by_class.values()) for pick in (min, max))
+    text = f"Points lost at half the tokens per point of class difficulty: {slope} (classes: {least:.1f} to {most:.1f} %)"
     if "top_fifth_hard_minus_easy" in figures:
         tails = figures["top_fifth_hard_minus_easy"]
         text += f"; the top fifth of tokens holds {100 * tails['mean']:+.1f} points more of the value in hard classes"

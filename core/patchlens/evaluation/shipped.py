@@ -6,6 +6,7 @@ A file counts for the weights that it was measured with, and no longer once the 
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +24,26 @@ def dumps(result: dict[str, Any]) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def frontier(encoder: str, sha256: str | None = None) -> dict[str, Any] | None:
-    """What `patchlens sweep --json` wrote for a bundled encoder; None where there is nothing, or only of other weights.
+def frontier(encoder: str, sha256: str | None) -> dict[str, Any] | None:
+    """What `patchlens sweep --json` wrote for a bundled encoder; None where there is nothing for these weights.
 
-    sha256: digest of the weights file in use (`Loaded.facts`); None takes whatever there is.
+    sha256: digest of the weights file in use (`Loaded.facts`); None belongs to weights of no file, which nothing is about.
     """
-    return _read(SHIPPED / "frontiers" / f"{encoder}.json", sha256)
+    return _of(SHIPPED / "frontiers" / f"{encoder}.json", sha256)
 
 
-def principles(encoder: str, sha256: str | None = None) -> dict[str, Any] | None:
+def principles(encoder: str, sha256: str | None) -> dict[str, Any] | None:
     """What `patchlens principles --json` wrote for a bundled encoder, as `frontier` has it."""
-    return _read(SHIPPED / "principles" / f"{encoder}.json", sha256)
+    return _of(SHIPPED / "principles" / f"{encoder}.json", sha256)
 
 
-def _read(path: Path, sha256: str | None) -> dict[str, Any] | None:
-    if not path.is_file():
+def _of(path: Path, sha256: str | None) -> dict[str, Any] | None:
+    if sha256 is None or not path.is_file():
         return None
-    result = json.loads(path.read_text("utf-8"))
-    return result if sha256 in (None, result["encoder"].get("sha256")) else None
+    result = _read(path)
+    return result if result["encoder"].get("sha256") == sha256 else None
+
+
+@cache
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text("utf-8"))

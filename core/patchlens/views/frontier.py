@@ -6,17 +6,13 @@ sweep's own clips, never what holds for the clip on screen.
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
+from patchlens.evaluation import shipped
 from patchlens.evaluation.budgets import Contender, contender
 from patchlens.specs import parse_plan
 
-FOLDER = Path(__file__).resolve().parents[1] / "reference" / "frontiers"
 MEASURES = {"right": ("top1", "interval", "top-1"), "cosine": ("cosine", "cosine_interval", "cosine to the full run")}
 
 Frontier = dict[str, Any]
@@ -25,16 +21,8 @@ Point = dict[str, Any]
 
 def frontier(encoder: Mapping[str, Any]) -> Frontier | None:
     """The shipped frontier of an encoder (its facts: name, sha256 of its weights), or None where these were not swept."""
-    path = FOLDER / f"{encoder['name']}.json"
-    if not encoder.get("sha256") or not path.is_file():
-        return None
-    swept = _read(path)
-    return trim(swept) if swept["encoder"].get("sha256") == encoder["sha256"] else None
-
-
-@cache
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text("utf-8"))
+    swept = shipped.frontier(encoder["name"], encoder.get("sha256"))
+    return None if swept is None else trim(swept)
 
 
 def trim(swept: Mapping[str, Any]) -> Frontier:
@@ -51,7 +39,7 @@ def trim(swept: Mapping[str, Any]) -> Frontier:
         "n": swept["n"],
         "date": origin["date"],
         "commit": origin["commit"],
-        "command": _command(swept),
+        "command": swept["command"],
         "measure": MEASURES[swept["metric"]][2],
         "full": {name: full[name] for name in ("gmacs", "value", "interval")},
         "curves": curves(rows, swept["metric"]),
@@ -90,16 +78,6 @@ def _point(row: Mapping[str, Any], metric: str, who: Contender | None = None) ->
     setting = getattr(parse_plan(row["plan"]).selectors[0], knob) if knob else None
     point = {"value": row[value], "interval": row[interval], "setting": setting}
     return {**{name: row[name] for name in ("budget", "reached", "plan")}, "gmacs": round(row["gmacs"], 6), **point}
-
-
-def _command(swept: Mapping[str, Any]) -> str:
-    """The command that measures the same again."""
-    names = dict.fromkeys(row["selector"] for row in swept["rows"])
-    budgets = sorted({row["budget"] for row in swept["rows"][1:]} - {None})
-    words = ["patchlens", "sweep", swept["data"].split(",")[0], "--encoder", swept["encoder"]["name"]]
-    words += ["--limit", str(swept["n"]), "--seed", str(swept["seed"]), "--seeds", str(swept["seeds"])]
-    words += [word for name in names if name not in ("everything", "random") for word in ("--selector", name)]
-    return shlex.join(words + [word for budget in budgets for word in ("--budget", f"{budget:g}")])
 
 
 def curve_of(found: Frontier, plan: str) -> dict[str, Any] | None:
