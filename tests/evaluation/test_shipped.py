@@ -36,6 +36,10 @@ def test_a_frontier_is_of_the_weights_that_ship(path):
         assert row["saved"] == pytest.approx(1 - row["gmacs"] / full["gmacs"], abs=1e-5)
 
 
+def test_tiny_video_has_a_frontier():
+    assert "tiny-video" in [p.stem for p in FRONTIERS]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", FRONTIERS, ids=lambda p: p.stem)
 def test_a_frontier_can_be_made_again(path, tmp_path):
