@@ -16,11 +16,14 @@ from patchlens.evaluation.folds import trained_runs
 from patchlens.evaluation.sweep import measure_set
 from patchlens.limits import VideoError
 from patchlens.training.inflate import settle, start_from
+from patchlens.training.loop import fit
+from patchlens.training.ranks import Share
 from patchlens.training.video import Clips, Recipe, held_out
 from patchlens.training.video_card import finish
-from patchlens.training.video_run import fine_tune, parameter_groups
+from patchlens.training.video_run import FineTuning, parameter_groups
 from patchlens.types import Clip
 
+CPU = torch.device("cpu")
 SMALL = Recipe(epochs=4, batch=4, folds=3, lr=3e-3)
 
 
@@ -114,50 +117,42 @@ def test_rates_fall_towards_the_patches_and_vectors_do_not_decay():
     vit = start_from("toy", image_model(), ("a", "b"), frames=4).vit
     groups = parameter_groups(vit, Recipe())
     assert sum(len(g["params"]) for g in groups) == len(list(vit.parameters()))
-    scale = {id(p): g["scale"] for g in groups for p in g["params"]}
+    scale = {id(p): g["lr"] / Recipe().lr for g in groups for p in g["params"]}
     assert scale[id(vit.head.weight)] == 1 > scale[id(vit.blocks[3].mlp.fc1.weight)] > scale[id(vit.embedding.weight)]
     assert all(p.ndim == 2 for g in groups for p in g["params"] if g["weight_decay"])
 
 
-class Killed(Exception):
-    pass
-
-
-def test_a_killed_training_ends_as_if_it_had_not_been(tmp_path, monkeypatch):
+def test_a_training_goes_on_and_refuses_other_data(tmp_path):
     data, classes = bright_or_dark(12), ("brighter", "darker")
 
-    def run(folder, at=None):
-        start = start_from("toy", toys.space_time().loaded, classes, seed=0)
-        if at:
-            import patchlens.training.video_run as module
+    def training(samples=data):
+        return FineTuning(SMALL, CPU, start_from("toy", toys.space_time().loaded, classes, seed=0), samples, classes)
 
-            ordinary = module.optimise
-
-            def stop(state, *rest):
-                if state.step == at:
-                    raise Killed
-                return ordinary(state, *rest)
-
-            monkeypatch.setattr(module, "optimise", stop)
-            with pytest.raises(Killed):
-                fine_tune(folder, start, data, classes, SMALL, every=4)
-            monkeypatch.undo()
-            start = start_from("toy", toys.space_time().loaded, classes, seed=0)
-        return fine_tune(folder, start, data, classes, SMALL, every=4)[0]
-
-    whole, broken = run(tmp_path / "a"), run(tmp_path / "b", at=6)
-    for (name, p), q in zip(whole.named_parameters(), broken.parameters(), strict=True):
+    whole, broken = training(), training()
+    fit(whole, tmp_path / "a", every=4)
+    fit(training(), tmp_path / "b", every=4, until=8)
+    fit(broken, tmp_path / "b", every=4)
+    for (name, p), q in zip(whole.vit.named_parameters(), broken.vit.parameters(), strict=True):
         assert torch.equal(p, q), name
-    with pytest.raises(ValueError, match="holds a training of other data"):
-        other = start_from("toy", toys.space_time().loaded, classes)
-        fine_tune(tmp_path / "a", other, bright_or_dark(8), classes, SMALL)
+    with pytest.raises(ValueError, match="holds a training by another recipe, data"):
+        fit(training(bright_or_dark(8)), tmp_path / "a")
+
+
+def test_the_shares_of_a_batch_are_the_batch():
+    data, inputs, classes = bright_or_dark(9, broken=(3,)), toys.space_time().loaded.inputs, ("brighter", "darker")
+    whole = next(Clips(data, inputs, classes, SMALL).batches(0, 1))
+    parts = [next(Clips(data, inputs, classes, SMALL, Share(rank, 2)).batches(0, 1)) for rank in (0, 1)]
+    clips = [{x.numpy().tobytes() for x in frames} for frames, _ in (whole, *parts)]
+    assert clips[0] == clips[1] | clips[2] and sum(len(labels) for _, labels in parts) == len(whole[1])
 
 
 def test_it_learns_and_writes_a_model_that_loads(tmp_path, capsys):
     recipe = replace(SMALL, epochs=25)
     train, test = held_out(bright_or_dark(30, groups=5), 3, 0, seed=0)
     start = start_from("toy", image_model(), train.classes, frames=4)
-    vit, clips = fine_tune(tmp_path, start, train, train.classes, recipe)
+    training = FineTuning(recipe, CPU, start, train, train.classes)
+    fit(training, tmp_path, every=20)
+    vit, clips = training.vit, training.clips
     path = finish(tmp_path, settle(vit), start, (train, test), recipe, clips.broken, "cpu")
     loaded = load("tiny-video", str(path))
     assert loaded.classes == ("brighter", "darker") and loaded.vit.config.grid == (2, 3, 5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import pytest
@@ -15,10 +14,23 @@ from patchlens.encoders.packing import Segments
 from patchlens.encoders.tiny_clip import load_tiny_clip, open_clip_model, to_open_clip
 from patchlens.encoders.vit import Attention
 from patchlens.encoders.words import Words
-from patchlens.training.tiny_clip import DenseAttention, DualEncoder, Recipe, contrast, patches_at, token_targets
+from patchlens.training.checkpoints import rows_of
+from patchlens.training.loop import fit
+from patchlens.training.ranks import Share
+from patchlens.training.tiny_clip import (
+    DenseAttention,
+    DualEncoder,
+    Pairs,
+    Recipe,
+    contrast,
+    patches_at,
+    token_targets,
+    true_of,
+)
 from patchlens.training.tiny_clip_card import write
-from patchlens.training.tiny_clip_run import train
+from patchlens.training.tiny_clip_run import TinyClip
 
+CPU = torch.device("cpu")
 SHORT = Recipe(frames=20 * 16, batch=16)
 
 
@@ -131,15 +143,19 @@ def test_most_steps_drop_patches_and_the_last_see_all() -> None:
 
 
 @pytest.mark.slow
-def test_a_short_training_learns_logs_and_continues_as_if_never_killed(tmp_path: Path) -> None:
+def test_a_short_training_learns_and_logs(tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    whole = train(tmp_path / "whole", SHORT, every=10, check=1000, held_out=16)
-    rows = list(csv.DictReader((tmp_path / "whole" / "log.csv").open()))
-    assert [int(row["step"]) for row in rows] == [10, 20] and float(rows[1]["loss"]) < float(rows[0]["loss"])
-    train(tmp_path / "killed", SHORT, every=10, check=1000, held_out=16, until=10)
-    resumed = train(tmp_path / "killed", SHORT, every=10, check=1000, held_out=16)
-    for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
-        assert torch.allclose(a, b, atol=1e-5)
-    assert len((tmp_path / "killed" / "log.csv").read_text().splitlines()) == 3
-    with pytest.raises(ValueError, match="another recipe"):
-        train(tmp_path / "killed", Recipe(frames=10 * 16, batch=16))
+    fit(TinyClip(SHORT, CPU, held_out=16), tmp_path, every=10, until=10)
+    fit(TinyClip(SHORT, CPU, held_out=16), tmp_path, every=10)
+    rows = rows_of(tmp_path / "log.csv")
+    assert list(rows[0]) == ["step", "frames", "loss", "task", "scale", "r1", "r1_true", "frames_per_s"]
+    assert [row["step"] for row in rows] == ["10", "20"] and float(rows[1]["loss"]) < float(rows[0]["loss"])
+
+
+def test_the_shares_of_a_batch_are_the_batch() -> None:
+    whole = next(iter(Pairs(SHORT, 3)))
+    parts = [next(iter(Pairs(SHORT, 3, Share(rank, 2)))) for rank in (0, 1)]
+    for name, both in whole.items():
+        together = torch.stack([part[name] for part in parts], 1).flatten(0, 1)  # as `gather` puts them
+        assert torch.equal(together, both), name
+    assert true_of(whole["claims"], whole["facts"])[:16].diagonal().eq(1).all()

@@ -1,8 +1,7 @@
-"""Training tiny-video: a kill and a restart give the run that was never killed; the card says what was measured."""
+"""Training tiny-video: its clips and tokens, a short run with a restart, and the card that says what was measured."""
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import replace
 
@@ -10,55 +9,44 @@ import patchlens as pl
 import pytest
 import torch
 from patchlens.data.motions import batch
-from patchlens.training import tiny_video_run as run
-from patchlens.training.tiny_video import CONFIG, Clips, Recipe, actor_share, choose, rate
+from patchlens.training.checkpoints import rows_of
+from patchlens.training.loop import fit
+from patchlens.training.ranks import Share
+from patchlens.training.tiny_video import CONFIG, Clips, Recipe, actor_share, choose, first_model, rate
 from patchlens.training.tiny_video_card import finish
+from patchlens.training.tiny_video_run import TinyVideo
 from safetensors import safe_open
 
+CPU = torch.device("cpu")
 RECIPE = Recipe(clips=24, batch=4)
-
-
-class Killed(Exception):
-    """Stands for SIGKILL."""
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A run of six steps that nothing disturbed, and its folder."""
+    """The model of a run of six steps, two of them after a restart, and its folder."""
     folder = tmp_path_factory.mktemp("whole")
-    return run.train(folder, RECIPE, every=2, check=100), folder
+    fit(TinyVideo(RECIPE, CPU, held_out=8), folder, every=2, until=4)
+    training = TinyVideo(RECIPE, CPU, held_out=8)
+    fit(training, folder, every=2)
+    return training.vit, folder
 
 
-def test_a_killed_run_ends_as_if_it_had_not_been(whole, tmp_path, monkeypatch):
-    real, seen = run.optimise, []
-
-    def dies_in_step_five(*args):
-        seen.append(1)
-        if len(seen) == 5:
-            raise Killed
-        return real(*args)
-
-    monkeypatch.setattr(run, "optimise", dies_in_step_five)
-    with pytest.raises(Killed):
-        run.train(tmp_path, RECIPE, every=2, check=100)
-    monkeypatch.setattr(run, "optimise", real)
-    resumed = run.train(tmp_path, RECIPE, every=2, check=100)
-    for (name, a), b in zip(whole[0].state_dict().items(), resumed.state_dict().values(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5, msg=name)
-    rows = [list(csv.DictReader((f / "log.csv").open())) for f in (whole[1], tmp_path)]
-    assert [r["step"] for r in rows[0]] == [r["step"] for r in rows[1]] == ["2", "4", "6"]
+def test_the_log_has_a_row_per_report(whole):
+    rows = rows_of(whole[1] / "log.csv")
+    assert list(rows[0]) == ["step", "clips", "loss", "task", "top1", "top1_half", "clips_per_s"]
+    assert [r["step"] for r in rows] == ["2", "4", "6"] and [bool(r["top1_half"]) for r in rows] == [False, True, True]
+    assert float(rows[0]["loss"]) > float(rows[0]["task"]) > 0
 
 
 def test_weights_move_and_no_partial_file_is_left(whole):
     model, folder = whole
-    torch.manual_seed(RECIPE.seed)
-    start = run.initialise(run.ViT(CONFIG))
+    start, _ = first_model(RECIPE.seed)
     assert not torch.equal(model.blocks[0].mlp.fc1.weight, start.blocks[0].mlp.fc1.weight)
-    assert sorted(p.name for p in folder.iterdir()) == ["last.pt", "log.csv"]
+    assert {p.name for p in folder.iterdir()} <= {"last.pt", "log.csv", "tensorboard"}
 
 
 def test_the_finished_file_loads_and_carries_its_card(whole, tmp_path):
-    path = finish(tmp_path, whole[0], RECIPE, test=32, validation=16)
+    path = finish(tmp_path, whole[0], RECIPE, "float32", test=32, validation=16)
     with safe_open(str(path), "pt") as file:
         card = json.loads(file.metadata()["card"])
     frames, labels, _ = batch(range(32), seed=3, size=64)
@@ -83,7 +71,8 @@ def test_random_choice_favours_nothing_and_biased_choice_finds_change():
     patches = torch.zeros(64, CONFIG.tokens, CONFIG.patch_dim, dtype=torch.uint8)
     patches[:, 200:210] = 255  # differs from the tubelet before
     generator = torch.Generator().manual_seed(0)
-    fair, biased = ((choose(patches, 128, b, generator) == 205).any(1).float().mean() for b in (False, True))
+    noise = torch.rand(64, CONFIG.tokens, generator=generator)
+    fair, biased = ((choose(patches, 128, b, noise) == 205).any(1).float().mean() for b in (False, True))
     assert abs(fair - 0.25) < 0.17 and biased > 0.4
 
 
@@ -94,6 +83,14 @@ def test_controls_destroy_time_and_nothing_else(control):
     original = {f.tobytes() for f in frames[0]}
     assert {f.tobytes() for f in out[0]} <= original
     assert (out != frames).any()
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, replace(RECIPE, single=True), replace(RECIPE, shuffled=True)])
+def test_the_shares_of_a_batch_are_the_batch(recipe):
+    whole = next(iter(Clips(recipe, 2)))
+    for rank in (0, 1):
+        part = next(iter(Clips(recipe, 2, Share(rank, 2))))
+        assert all((a == b[rank::2]).all() and len(a) == 2 for a, b in zip(part, whole, strict=True))
 
 
 def test_the_rate_warms_up_and_ends_at_zero():

@@ -43,5 +43,6 @@ def train_video_command(
     for note in samples.notes:
         typer.echo(f"note: {note}")
     path = run_training(samples, out, encoder, init, recipe, frames, device)
-    typer.echo((out / "video.md").read_text())
-    typer.echo(f"wrote {path}; use it with --encoder tiny-video --weights {path}")
+    if path is not None:
+        typer.echo((out / "video.md").read_text())
+        typer.echo(f"wrote {path}; use it with --encoder tiny-video --weights {path}")

@@ -28,6 +28,12 @@ def provenance() -> dict[str, Any]:
     }
 
 
+def ran_on(made: dict[str, Any]) -> str:
+    """One line of a `provenance`: hardware, torch, date and commit."""
+    where = made["accelerator"] or f"{made['machine']}, {made['threads']} threads"
+    return f"{where}, torch {made['torch']}, {made['date']}, commit {made['commit']}"
+
+
 def commit() -> str | None:
     """The checkout's commit, with "+" where files differ from it; None where there is no checkout."""
     here = Path(__file__).parent

@@ -16,3 +16,8 @@ def mixed(device: torch.device) -> torch.autocast:
 def fast_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 is faster than float32 there; oneDNN says so of a processor."""
     return device.type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def precision(device: torch.device) -> str:
+    """What `mixed` comes to there, in words."""
+    return "bfloat16 autocast" if fast_bfloat16(device) else "float32"

@@ -12,7 +12,6 @@ import math
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,8 +26,11 @@ from patchlens.encoders.open_clip import config_of
 from patchlens.encoders.packing import Segments
 from patchlens.encoders.patches import cut, normalise
 from patchlens.encoders.tiny_clip import open_clip_model
-from patchlens.encoders.vit import Attention, Output, ViT
+from patchlens.encoders.vit import Attention, Output, ViT, ViTConfig
 from patchlens.encoders.words import Words
+from patchlens.training.first_weights import initialise
+from patchlens.training.optimisers import Fit, trapezoid
+from patchlens.training.ranks import Share, gather
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 TRAIN_SEED = 1
@@ -37,14 +39,11 @@ SIZES = tuple(len(ATTRIBUTES[name]) for name in NAMED)
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Fit):
     """All that decides the weights, beside the code. Shares are of the whole run."""
 
-    frames: int = 480_000
+    frames: int = 256_000
     batch: int = 128
-    seed: int = 0
-    lr: float = 2e-3
-    weight_decay: float = 0.05
     warmup: float = 0.02
     decay_from: float = 0.5
     heads_until: float = 0.6
@@ -86,7 +85,7 @@ class DualEncoder(nn.Module):
         self.vit = ViT(config)
         for block in self.vit.blocks:
             block.attention = DenseAttention(config)
-        initialise(self.vit)
+        initialise(self.vit, picture_table(config))
         self.norm = nn.LayerNorm(config.width)
         self.token_head = nn.Linear(config.width, 1 + sum(SIZES))
         self.frame_head = nn.Linear(config.outputs, sum(SIZES) + 9)
@@ -121,31 +120,20 @@ class DualEncoder(nn.Module):
         return x[torch.arange(len(x)), tokens.argmax(1)] @ clip.text_projection
 
 
-def initialise(vit: ViT) -> ViT:
-    """Truncated-normal weights, zero biases, sines and cosines as a start for the learned positions."""
-    for module in vit.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.trunc_normal_(module.weight, std=module.in_features**-0.5)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-    nn.init.normal_(vit.prefix, std=0.02)
-    _, h, w = vit.config.grid
+def picture_table(config: ViTConfig) -> Tensor:
+    """Sines and cosines of y and x side by side, (N, width)."""
+    _, h, w = config.grid
     y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
-    rates = math.pi * 2 ** torch.linspace(-4, 0, vit.config.width // 4)
+    rates = math.pi * 2 ** torch.linspace(-4, 0, config.width // 4)
     angles = [axis.reshape(-1, 1) * rates for axis in (y, x)]
-    with torch.no_grad():
-        vit.position.copy_(0.3 * torch.cat([f(a) for a in angles for f in (torch.sin, torch.cos)], 1))
-        for block in vit.blocks:  # residual branches start small
-            block.attention.proj.weight.mul_(0.3)
-            block.mlp.fc2.weight.mul_(0.3)
-    return vit
+    return torch.cat([f(a) for a in angles for f in (torch.sin, torch.cos)], 1)
 
 
 class Pairs(IterableDataset):
-    """Batches as a dict of tensors: frames uint8 (B,H,W,3), tokens (3B,context), truth (3B,B), facts, boxes."""
+    """A process's share of each batch as tensors: frames uint8 (B,H,W,3), tokens (3B,context), claims, facts, boxes."""
 
-    def __init__(self, recipe: Recipe, start: int) -> None:
-        self.recipe, self.start = recipe, start
+    def __init__(self, recipe: Recipe, start: int, share: Share = Share()) -> None:
+        self.recipe, self.start, self.share = recipe, start, share
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         import cv2
@@ -153,12 +141,9 @@ class Pairs(IterableDataset):
         cv2.setNumThreads(1)
         r, words = self.recipe, Words.bundled()
         for step in range(self.start, r.steps):
-            index = range(step * r.batch, (step + 1) * r.batch)
+            index = self.share.own(range(step * r.batch, (step + 1) * r.batch))
             made = caption_batch(index, TRAIN_SEED + 1000 * r.seed, rounds=2, varied=True, empty=r.empty)
-            arrays: dict[str, Any] = {
-                "frames": made.frames, "facts": made.facts, "boxes": made.boxes,
-                "truth": truth(made.claims.astype(np.int8), made.facts.astype(np.int8)).astype(np.float32),
-            }  # fmt: skip
+            arrays = {"frames": made.frames, "claims": made.claims, "facts": made.facts, "boxes": made.boxes}
             yield {name: torch.from_numpy(x) for name, x in arrays.items()} | {"tokens": words(made.captions)}
 
 
@@ -226,19 +211,30 @@ def frame_loss(logits: Tensor, objects: Tensor) -> Tensor:
     return 3 * F.binary_cross_entropy_with_logits(logits, torch.cat(there, 1).float())
 
 
-def losses(
-    model: DualEncoder, data: dict[str, Tensor], k: int, fade: float, r: Recipe, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """(total loss, contrastive loss) of one batch seen through k random patches a frame."""
-    count, device = model.vit.config.tokens, model.vit.position.device
-    index = torch.rand(len(data["frames"]), count, generator=generator).topk(k, 1).indices.sort(1).values
+def true_of(claims: Tensor, facts: Tensor) -> Tensor:
+    """Which captions are true of which frames, float32 (C,B): 1, 0, or 0.5 where that is open."""
+    small = (x.cpu().numpy().astype(np.int8) for x in (claims, facts))
+    return torch.from_numpy(truth(*small).astype(np.float32))
+
+
+def losses(model: DualEncoder, data: dict[str, Tensor], index: Tensor, fade: float, r: Recipe) -> tuple[Tensor, Tensor]:
+    """(total loss, contrastive loss) of one batch seen through its patches `index` (B,k).
+
+    Under torchrun frames and captions of all processes are each other's negatives, as in one process.
+    """
+    device = model.vit.position.device
     output = model.encode_frames(data["frames"], index)
-    frames = F.normalize(output.out.float(), dim=-1)
-    texts = F.normalize(model.encode_text(data["tokens"].to(device)).float(), dim=-1)
-    true = data["truth"].to(device)
+    frames = gather(F.normalize(output.out.float(), dim=-1))
+    texts = gather(F.normalize(model.encode_text(data["tokens"].to(device)).float(), dim=-1))
+    true = true_of(*(gather(data[name].to(device)) for name in ("claims", "facts"))).to(device)
     with torch.autocast(device.type, enabled=False):
         task = contrast(frames, texts, true, model.scale.clamp(max=r.most_scale))
         loss = task + r.negative_weight * flatness(frames, texts, true)
     if fade > 0:
         loss = loss + fade * helping_loss(model, output, data, index)
     return loss, task
+
+
+def rate(step: int, r: Recipe) -> float:
+    """Learning-rate factor of a step."""
+    return trapezoid((step + 1) / (r.steps + 1), r.warmup, r.decay_from)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import datetime
 import json
-import platform
-import subprocess
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,22 +17,27 @@ from patchlens.encoders.encoder import Encoder
 from patchlens.encoders.tiny_clip import NAME, load_tiny_clip, to_open_clip
 from patchlens.evaluation.grounding import CHUNK, TEST_SEED, evaluate_scenes, frame_features, retrieval
 from patchlens.evaluation.intervals import wilson
+from patchlens.evaluation.provenance import provenance, ran_on
+from patchlens.training.checkpoints import speed_of
 from patchlens.training.tiny_clip import DualEncoder, Recipe
 
 KINDS = ("colour", "shape", "pattern", "size", "place", "place", "relation")
 
 
-def finish(folder: Path, model: DualEncoder, recipe: Recipe, queries: int = 2000, dtype: str = "float32") -> Path:
+def finish(
+    folder: Path, model: DualEncoder, recipe: Recipe, precision: str, queries: int = 2000, dtype: str = "float32"
+) -> Path:
     """Write `tiny-clip.safetensors` (which open_clip loads) and `tiny-clip.md` into `folder`; returns the first.
 
-    The weights are measured in `dtype` as read back from the file; `queries` is how many sentences are grounded.
+    precision says in words what the training computed in. The weights are measured in `dtype` as read back from the file;
+    `queries` is how many sentences are grounded.
     """
     target = folder / f"{NAME}.safetensors"
     write(target, model, {})
     encoder = Encoder(NAME, load_tiny_clip(target), "cpu", dtype)
     card = {
         "recipe": asdict(recipe),
-        "trained": _provenance(folder, recipe),
+        "trained": {**_provenance(folder, recipe), "precision": precision},
         "measured_in": dtype,
         "retrieval": retrieval(encoder),
         "tells_apart": tells_apart(encoder),
@@ -75,19 +76,8 @@ def tells_apart(encoder: Encoder, frames: int = 2048, seed: int = TEST_SEED) -> 
 
 
 def _provenance(folder: Path, recipe: Recipe) -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    log = folder / "log.csv"
-    rows = list(csv.DictReader(log.open())) if log.exists() else []
-    return {
-        "date": datetime.date.today().isoformat(),
-        "hardware": f"{platform.machine()} CPU, {torch.get_num_threads()} threads, bf16 autocast",
-        "torch": torch.__version__,
-        "commit": commit.stdout.strip() or "unknown",
-        "steps": recipe.steps,
-        "frames": recipe.frames,
-        "seed": recipe.seed,
-        "frames_per_s": float(rows[-1]["frames_per_s"]) if rows else None,
-    }
+    run = {"steps": recipe.steps, "frames": recipe.frames, "seed": recipe.seed}
+    return {**provenance(), **run, "frames_per_s": speed_of(folder, "frames")}
 
 
 def _percent(row: dict[str, Any]) -> str:
@@ -108,8 +98,7 @@ def as_markdown(card: dict[str, Any]) -> str:
         f"`open_clip.create_model({file})`.",
         "",
         f"Trained by `patchlens train {NAME} --frames {recipe['frames']} --seed {recipe['seed']}`:",
-        f"{trained['steps']} steps of {recipe['batch']} frames, {trained['hardware']}, torch {trained['torch']},",
-        f"{trained['date']}, commit {trained['commit']}.",
+        f"{trained['steps']} steps of {recipe['batch']} frames, {trained['precision']}, {ran_on(trained)}.",
         "",
         "Contrastive, from a random start; every caption that is true of a frame counts as its positive; captions",
         "with one claim changed are further negatives. Patches are dropped at random (35 to 70 %) until",

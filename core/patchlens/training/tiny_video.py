@@ -21,20 +21,19 @@ from patchlens.data.motions import CLASSES, batch
 from patchlens.encoders.patches import cut, normalise
 from patchlens.encoders.reference import CONFIG, MEAN, STD
 from patchlens.encoders.vit import ViT, ViTConfig
+from patchlens.training.first_weights import initialise
+from patchlens.training.optimisers import Fit, trapezoid
+from patchlens.training.ranks import Share
 
 TRAIN_SEED, VALIDATION_SEED, TEST_SEED = 1, 2, 3  # streams of procedural clips that never meet
 MOST_TOKENS = 64 * 224  # in one step: long sequences get fewer clips
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Fit):
     """All that decides the weights, beside the code. Shares are of the whole run."""
 
     clips: int = 166_400
-    batch: int = 64
-    seed: int = 0
-    lr: float = 2e-3
-    weight_decay: float = 0.05
     smoothing: float = 0.05
     warmup: float = 0.0385
     decay_from: float = 0.5
@@ -65,21 +64,12 @@ class TokenHeads(nn.Module):
         return self.actor(x).squeeze(-1), self.motion(x)
 
 
-def initialise(vit: ViT) -> ViT:
-    """Truncated-normal weights, zero biases, a space-time sin-cos start for the learned positions."""
-    for module in vit.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.trunc_normal_(module.weight, std=module.in_features**-0.5)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-    nn.init.normal_(vit.prefix, std=0.02)
+def first_model(seed: int) -> tuple[ViT, TokenHeads]:
+    """The untrained model and its training-only heads."""
+    torch.manual_seed(seed)
+    vit = initialise(ViT(CONFIG), space_time_table(CONFIG))
     nn.init.trunc_normal_(vit.head.weight, std=0.01)
-    with torch.no_grad():
-        vit.position.copy_(0.3 * space_time_table(vit.config))
-        for block in vit.blocks:  # residual branches start small
-            block.attention.proj.weight.mul_(0.3)
-            block.mlp.fc2.weight.mul_(0.3)
-    return vit
+    return vit, TokenHeads(CONFIG.width)
 
 
 def space_time_table(config: ViTConfig) -> Tensor:
@@ -93,10 +83,10 @@ def space_time_table(config: ViTConfig) -> Tensor:
 
 
 class Clips(IterableDataset):
-    """Batches of clip number b*batch onwards: (frames uint8 (B,T,H,W,3), labels (B,), actor share of tokens (B,N))."""
+    """A process's share of each batch: (frames uint8 (B,T,H,W,3), labels (B,), actor share of tokens (B,N))."""
 
-    def __init__(self, recipe: Recipe, start: int) -> None:
-        self.recipe, self.start = recipe, start
+    def __init__(self, recipe: Recipe, start: int, share: Share = Share()) -> None:
+        self.recipe, self.start, self.share = recipe, start, share
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         import cv2
@@ -105,18 +95,18 @@ class Clips(IterableDataset):
         r = self.recipe
         for step in range(self.start, r.steps):
             ease = max(0.0, 1 - step / r.steps / r.easy_until)
-            index = range(step * r.batch, (step + 1) * r.batch)
+            index = self.share.own(range(step * r.batch, (step + 1) * r.batch))
             frames, labels, actors = batch(index, seed=TRAIN_SEED + 1000 * r.seed, ease=ease)
             yield self.control(frames, step), labels, actor_share(actors)
 
     def control(self, frames: np.ndarray, step: int) -> np.ndarray:
         """Destroy time for the control runs: classes must need it."""
-        rng = np.random.default_rng((self.recipe.seed, step))
-        if self.recipe.shuffled:
-            return np.stack([f[rng.permutation(f.shape[0])] for f in frames])
-        if self.recipe.single:
-            return np.stack([np.repeat(f[[rng.integers(f.shape[0])]], f.shape[0], 0) for f in frames])
-        return frames
+        r, t, rng = self.recipe, frames.shape[1], np.random.default_rng((self.recipe.seed, step))
+        if not (r.shuffled or r.single):
+            return frames
+        count = len(frames) * self.share.ranks
+        orders = [rng.permutation(t) if r.shuffled else np.full(t, rng.integers(t)) for _ in range(count)]
+        return np.stack([f[order] for f, order in zip(frames, self.share.own(orders), strict=True)])
 
 
 def actor_share(actors: np.ndarray) -> np.ndarray:
@@ -125,10 +115,9 @@ def actor_share(actors: np.ndarray) -> np.ndarray:
     return actors.reshape(b, t, -1, h, p, w, p).mean((2, 4, 6), dtype=np.float32).reshape(b, -1)
 
 
-def choose(patches: Tensor, k: int, biased: bool, generator: torch.Generator) -> Tensor:
-    """Token numbers (B, k) to train on: at random, or leaning to tokens that differ from their past."""
+def choose(patches: Tensor, k: int, biased: bool, noise: Tensor) -> Tensor:
+    """Token numbers (B, k) by uniform `noise` (B, N): at random, or leaning to tokens that differ from their past."""
     b, n = patches.shape[:2]
-    noise = torch.rand(b, n, generator=generator)
     if not biased:
         return noise.topk(k, 1).indices.sort(1).values
     grid = patches.reshape(b, CONFIG.grid[0], -1, patches.shape[-1]).float()
@@ -151,11 +140,12 @@ def gather(x: Tensor, index: Tensor) -> Tensor:
 
 
 def losses(vit: ViT, heads: TokenHeads, data: tuple[Tensor, ...], k: int, biased: bool, fade: float,
-           r: Recipe, generator: torch.Generator, device: str) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """(total loss, task loss) of one batch seen through k tokens a clip."""
-    frames, labels, share = (x[: max(16, MOST_TOKENS // k)] for x in data)
+           r: Recipe, noise: Tensor) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """(total loss, task loss) of as many clips as `noise` (B, N) has rows, seen through k tokens each."""
+    frames, labels, share = (x[: len(noise)] for x in data)
+    device = vit.prefix.device
     patches = cut(frames, CONFIG.tubelet, CONFIG.patch).flatten(2)
-    index = choose(patches, k, biased, generator)
+    index = choose(patches, k, biased, noise)
     patches, share = gather(patches, index).to(device), gather(share, index).to(device).flatten()
     labels = labels.to(device)
     x = vit.embed(
@@ -173,16 +163,7 @@ def losses(vit: ViT, heads: TokenHeads, data: tuple[Tensor, ...], k: int, biased
     return task + fade * (2 * find + r.token_weight * name.sum() / share.sum().clamp_min(1)), task
 
 
-def optimisers(vit: ViT, heads: nn.Module, r: Recipe) -> list[torch.optim.Optimizer]:
-    """Muon for the blocks' matrices, AdamW for everything else."""
-    matrices = [p for p in vit.blocks.parameters() if p.ndim == 2]
-    taken = {id(p) for p in matrices}
-    rest = [p for m in (vit, heads) for p in m.parameters() if id(p) not in taken]
-    muon = torch.optim.Muon(matrices, lr=r.lr, weight_decay=r.weight_decay, adjust_lr_fn="match_rms_adamw")
-    return [muon, torch.optim.AdamW(rest, lr=r.lr / 2, betas=(0.9, 0.98), weight_decay=r.weight_decay)]
-
-
 def rate(step: int, r: Recipe) -> float:
-    """Learning-rate factor: linear warm-up, flat, linear to zero from `decay_from` on."""
+    """Learning-rate factor: a trapezoid, above zero from the first step on."""
     at = step / r.steps
-    return min(1.0, at / r.warmup, (1 - at) / (1 - r.decay_from)) if at > 0 else 1 / (r.steps * r.warmup)
+    return trapezoid(at, r.warmup, r.decay_from) if at > 0 else 1 / (r.steps * r.warmup)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,10 @@ from patchlens.encoders.loaded import Inputs, Loaded
 from patchlens.encoders.reference import Domain, write
 from patchlens.encoders.vit import ViT
 from patchlens.evaluation.intervals import wilson
-from patchlens.evaluation.provenance import provenance
+from patchlens.evaluation.provenance import provenance, ran_on
 from patchlens.gradcam import token_values
 from patchlens.keep import TopK, keep_of
+from patchlens.training.checkpoints import speed_of
 from patchlens.training.tiny_video import CONFIG, MEAN, STD, TEST_SEED, VALIDATION_SEED, Recipe
 from patchlens.types import Clip, Keep, Scores, Tokens
 
@@ -26,16 +26,17 @@ KEEPS = (0.5, 0.3)
 CHUNK = 32
 
 
-def finish(folder: Path, vit: ViT, recipe: Recipe, test: int = 1024, validation: int = 512) -> Path:
+def finish(folder: Path, vit: ViT, recipe: Recipe, precision: str, test: int = 1024, validation: int = 512) -> Path:
     """Measure a trained model and write `tiny-video.safetensors` and `tiny-video.md` into `folder`; returns the first.
 
-    test and validation are numbers of held-out clips (seeds TEST_SEED and VALIDATION_SEED).
+    precision says in words what the training computed in; test and validation are numbers of held-out clips (TEST_SEED
+    and VALIDATION_SEED).
     """
     side = CONFIG.grid[1] * CONFIG.patch
     inputs = Inputs((side, side), CONFIG.grid[0] * CONFIG.tubelet, CONFIG.tubelet, CONFIG.patch, MEAN, STD, "squash")
     encoder = Encoder("tiny-video", Loaded(vit, inputs, CLASSES, "trained"), "cpu", "float32")
     card = {"config": asdict(CONFIG), "classes": CLASSES, "mean": MEAN, "std": STD, "recipe": asdict(recipe)}
-    card |= {"trained": _provenance(folder, recipe)}
+    card |= {"trained": {**_provenance(folder, recipe), "precision": precision}}
     if not (recipe.shuffled or recipe.single):
         card |= oracle_by_block(encoder, min(256, validation))
     full, features = _run(encoder, TEST_SEED, test)
@@ -105,11 +106,8 @@ def _accuracy(right: Tensor, count: int | None = None) -> dict[str, Any]:
 
 
 def _provenance(folder: Path, recipe: Recipe) -> dict[str, Any]:
-    log = folder / "log.csv"
-    rows = list(csv.DictReader(log.open())) if log.exists() else []
-    speed = float(rows[-1]["clips_per_s"]) if rows else None
-    run = {"steps": recipe.steps, "clips": recipe.clips, "seed": recipe.seed, "clips_per_s": speed}
-    return {**provenance(), **run}
+    run = {"steps": recipe.steps, "clips": recipe.clips, "seed": recipe.seed}
+    return {**provenance(), **run, "clips_per_s": speed_of(folder, "clips")}
 
 
 def _rate(a: dict[str, Any]) -> str:
@@ -122,13 +120,12 @@ def as_markdown(card: dict[str, Any]) -> str:
     trained, recipe = card["trained"], card["recipe"]
     command = f"patchlens train tiny-video --clips {recipe['clips']} --seed {recipe['seed']}"
     start, tokens = 100 * recipe["easy_until"], 100 * recipe["token_losses_until"]
-    where = trained["accelerator"] or f"{trained['machine']}, {trained['threads']} threads"
     lines = [
         "# tiny-video",
         "",
         "A space-time ViT that names 16 procedural motions (`patchlens.data.motions`, default difficulty).",
-        f"Trained by `{command}`: {trained['steps']} steps, bf16 autocast,",
-        f"{where}, torch {trained['torch']}, {trained['date']}, commit {trained['commit']}.",
+        f"Trained by `{command}`: {trained['steps']} steps, {trained['precision']},",
+        f"{ran_on(trained)}.",
         "",
         f"The start, {start:.0f} % of the steps, uses clips that grow from easy to the default difficulty, and token",
         "choice that leans to frame differences; two per-token losses (actor or not; which motion) fade out by",

@@ -1,147 +1,91 @@
-"""The training loop of `tiny-video`: resumable, logged, with rate and time left; then the card and the finished file."""
+"""Training `tiny-video`: what the loop needs of it, and the whole command, up to the card and the finished file."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import nn
-from torch.utils.data import DataLoader
+from torch import Tensor
 
 from patchlens.data.motions import batch
-from patchlens.encoders.encoder import pick_device
 from patchlens.encoders.patches import cut, normalise
-from patchlens.encoders.vit import ViT
-from patchlens.training.checkpoints import Log, load_last, save_whole
+from patchlens.training.loop import Loss, Training, ahead, fit
+from patchlens.training.optimisers import muon_and_adamw
+from patchlens.training.precision import mixed, precision
+from patchlens.training.ranks import own_device
 from patchlens.training.tiny_video import (
     CONFIG,
     MEAN,
+    MOST_TOKENS,
     STD,
     VALIDATION_SEED,
     Clips,
     Recipe,
-    TokenHeads,
     choose,
+    first_model,
     gather,
-    initialise,
     losses,
-    optimisers,
     rate,
     tokens_at,
 )
 
-COLUMNS = ("step", "clips", "loss", "task", "top1", "top1_half", "clips_per_s")
 
+class TinyVideo(Training):
+    """The space-time ViT on procedural motions, with random token drops."""
 
-@torch.no_grad()
-def accuracy(
-    vit: ViT, clips: int, seed: int, keep: float = 1.0, device: str = "cpu", recipe: Recipe | None = None
-) -> float:
-    """Top-1 on held-out clips of the default difficulty, with a random share `keep` of the tokens."""
-    vit.eval()
-    generator, right = torch.Generator().manual_seed(0), 0
-    control = Clips(recipe or Recipe(), 0).control
-    for start in range(0, clips, 64):
-        frames, labels, _ = batch(range(start, min(clips, start + 64)), seed=seed)
-        patches = cut(torch.from_numpy(control(frames, start)), CONFIG.tubelet, CONFIG.patch).flatten(2)
-        index = choose(patches, int(keep * CONFIG.tokens), False, generator)
-        patches = gather(patches, index).to(device)
-        x = normalise(patches.reshape(-1, 3, CONFIG.patch_dim // 3), MEAN, STD)
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
-            out = vit(vit.embed(x, index.flatten().to(device)), (index.shape[1],) * len(frames)).out
-        right += int((out.argmax(1).cpu() == torch.from_numpy(labels)).sum())
-    vit.train()
-    return right / clips
+    figures, checks = ("task",), ("top1", "top1_half")
+    recipe: Recipe
 
+    def __init__(self, recipe: Recipe, device: torch.device, held_out: int = 256) -> None:
+        super().__init__(recipe, device)
+        self.vit, self.heads = (model.to(device) for model in first_model(recipe.seed))
+        self.modules = {"vit": self.vit, "heads": self.heads}
+        matrices = [p for p in self.vit.blocks.parameters() if p.ndim == 2]
+        taken = {id(p) for p in matrices}
+        rest = [p for m in self.modules.values() for p in m.parameters() if id(p) not in taken]
+        self.optimisers = muon_and_adamw(matrices, [{"params": rest}], recipe)
+        self.held_out = held_out
 
-@dataclass
-class State:
-    """What a checkpoint holds: the model, the training-only heads, the optimisers, the generator and the step."""
+    @property
+    def steps(self) -> int:
+        return self.recipe.steps
 
-    vit: ViT
-    heads: nn.Module
-    opts: list[torch.optim.Optimizer]
-    generator: torch.Generator
-    step: int = 0
+    def rate(self, step: int) -> float:
+        return rate(step, self.recipe)
 
-    def load(self, path: Path, device: str) -> None:
-        """Continue from a checkpoint where there is one."""
-        if saved := load_last(path, device):
-            self.vit.load_state_dict(saved["vit"])
-            self.heads.load_state_dict(saved["heads"])
-            for opt, state in zip(self.opts, saved["opts"], strict=True):
-                opt.load_state_dict(state)
-            self.generator.set_state(saved["generator"].cpu())
-            self.step = saved["step"]
+    def batches(self, start: int) -> Iterable[tuple[Tensor, ...]]:
+        return ahead(Clips(self.recipe, start, self.share))
 
-    def save(self, path: Path, recipe: Recipe) -> None:
-        """Write a checkpoint, whole."""
-        save_whole(
-            {
-                "step": self.step,
-                "vit": self.vit.state_dict(),
-                "heads": self.heads.state_dict(),
-                "opts": [o.state_dict() for o in self.opts],
-                "generator": self.generator.get_state(),
-                "recipe": asdict(recipe),
-            },
-            path,
-        )
+    def loss(self, step: int, data: tuple[Tensor, ...]) -> Loss:
+        r, at = self.recipe, step / self.steps
+        k = tokens_at(step, self.generator)
+        seen = min(r.batch, max(16, MOST_TOKENS // k))  # clips of the whole batch
+        noise = self.share.own(torch.rand(seen, CONFIG.tokens, generator=self.generator))
+        fade = min(1.0, 3 * (1 - at / r.token_losses_until))
+        with mixed(self.device):
+            loss, task = losses(self.vit, self.heads, data, k, at < r.biased_until, fade, r, noise)
+        return Loss(loss, len(noise), {"task": task})
 
+    def validate(self) -> dict[str, float]:
+        return {name: self.accuracy(keep) for name, keep in zip(self.checks, (1.0, 0.5), strict=True)}
 
-def train(folder: Path, r: Recipe, device: str = "cpu", every: int = 100, check: int = 500) -> ViT:
-    """Run or resume a training in `folder`: `last.pt` and `log.csv` every `every` steps, validation every `check`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(r.seed)
-    vit, heads = initialise(ViT(CONFIG)).to(device), TokenHeads(CONFIG.width).to(device)
-    state = State(vit, heads, optimisers(vit, heads, r), torch.Generator().manual_seed(r.seed))
-    state.load(folder / "last.pt", device)
-    log, begun, first = Log(folder / "log.csv", COLUMNS, state.step), time.time(), state.step
-    ways = dict(num_workers=1, prefetch_factor=6, multiprocessing_context="spawn")  # a fork may inherit a held lock
-    loader = DataLoader(Clips(r, state.step), batch_size=None, **ways)
-    for data in loader:
-        loss, task = optimise(state, data, r, device)
-        state.step += 1
-        if state.step % every == 0 or state.step == r.steps:
-            whole = (0.0, 0.0)
-            if state.step % check == 0 or state.step == r.steps:
-                whole = tuple(accuracy(vit, 256, VALIDATION_SEED, keep, device, r) for keep in (1.0, 0.5))
-            speed = (state.step - first) * r.batch / (time.time() - begun)
-            row = dict(
-                step=state.step,
-                clips=state.step * r.batch,
-                loss=loss,
-                task=task,
-                top1=whole[0],
-                top1_half=whole[1],
-            )
-            log.add(**row, clips_per_s=speed)
-            left = (r.steps - state.step) * r.batch / speed / 60
-            print(f"step {state.step}/{r.steps} loss {loss:.3f} task {task:.3f} top1 {whole[0]:.3f} half {whole[1]:.3f} "
-                  f"{speed:.0f} clips/s, {left:.0f} min left", flush=True)  # fmt: skip
-            state.save(folder / "last.pt", r)
-    return vit.eval()
-
-
-def optimise(state: State, data: tuple[Any, ...], r: Recipe, device: str) -> tuple[float, float]:
-    """One step; returns (loss, task loss)."""
-    at = state.step / r.steps
-    k = tokens_at(state.step, state.generator)
-    fade = min(1.0, 3 * (1 - at / r.token_losses_until))
-    for opt in state.opts:
-        for group in opt.param_groups:
-            group["lr"] = (r.lr if isinstance(opt, torch.optim.Muon) else r.lr / 2) * rate(state.step, r)
-    with torch.autocast(torch.device(device).type, torch.bfloat16):
-        loss, task = losses(state.vit, state.heads, data, k, at < r.biased_until, fade, r, state.generator, device)
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_([*state.vit.parameters(), *state.heads.parameters()], 1.0)
-    for opt in state.opts:
-        opt.step()
-        opt.zero_grad(set_to_none=True)
-    return loss.item(), task.item()
+    def accuracy(self, keep: float) -> float:
+        """Top-1 on held-out clips of the default difficulty, with a random share `keep` of the tokens."""
+        generator, right = torch.Generator().manual_seed(0), 0
+        control = Clips(self.recipe, 0).control
+        for start in range(0, self.held_out, 64):
+            frames, labels, _ = batch(range(start, min(self.held_out, start + 64)), seed=VALIDATION_SEED)
+            patches = cut(torch.from_numpy(control(frames, start)), CONFIG.tubelet, CONFIG.patch).flatten(2)
+            noise = torch.rand(len(frames), CONFIG.tokens, generator=generator)
+            index = choose(patches, int(keep * CONFIG.tokens), False, noise)
+            patches = gather(patches, index).to(self.device)
+            x = normalise(patches.reshape(-1, 3, CONFIG.patch_dim // 3), MEAN, STD)
+            with mixed(self.device):
+                x = self.vit.embed(x, index.flatten().to(self.device))
+                out = self.vit(x, (index.shape[1],) * len(frames)).out
+            right += int((out.argmax(1).cpu() == torch.from_numpy(labels)).sum())
+        return right / self.held_out
 
 
 def run_training(
@@ -156,5 +100,8 @@ def run_training(
     if control not in ("none", "shuffled", "single"):
         raise ValueError(f"control is {control!r}; choose none, shuffled or single.")
     recipe = Recipe(clips=clips, seed=seed, shuffled=control == "shuffled", single=control == "single")
-    vit = train(folder, recipe, str(pick_device(device)))
-    print(f"wrote {finish(folder, vit.cpu(), recipe)}")
+    on = own_device(device)
+    training = TinyVideo(recipe, on)
+    fit(training, folder)
+    if training.share.first:
+        print(f"wrote {finish(folder, training.vit.cpu(), recipe, precision(on))}")

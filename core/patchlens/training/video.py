@@ -18,6 +18,8 @@ from patchlens.data.samples import SampleSet, Wanted
 from patchlens.encoders.loaded import Inputs
 from patchlens.encoders.patches import frame_choice
 from patchlens.limits import VideoError
+from patchlens.training.optimisers import Fit
+from patchlens.training.ranks import Share
 
 LARGER = 8 / 7  # clips are read so much larger than the model wants, and cropped at random
 HELD_BYTES = 2 << 30  # decoded clips kept in memory
@@ -25,15 +27,13 @@ THREADS = 4  # that decode
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Fit):
     """All that decides the weights, beside code, data and start."""
 
     epochs: int = 20
     batch: int = 8
-    seed: int = 0
     lr: float = 5e-4
     layer_decay: float = 0.75
-    weight_decay: float = 0.05
     smoothing: float = 0.1
     warmup: float = 0.1
     least: float = 0.25  # keep ratios are drawn from here to 1; every fourth step keeps all
@@ -78,10 +78,12 @@ def held_out(samples: SampleSet, folds: int, fold: int, seed: int) -> tuple[Samp
 
 
 class Clips:
-    """Augmented batches of (frames uint8 (B, T, H, W, 3), labels (B,)), the same for the same seed and step."""
+    """A process's share of augmented batches, (frames uint8 (B, T, H, W, 3), labels (B,)); the same for seed and step."""
 
-    def __init__(self, samples: SampleSet, inputs: Inputs, classes: tuple[str, ...], recipe: Recipe) -> None:
-        self.samples, self.inputs, self.recipe = samples, inputs, recipe
+    def __init__(
+        self, samples: SampleSet, inputs: Inputs, classes: tuple[str, ...], recipe: Recipe, share: Share = Share()
+    ) -> None:
+        self.samples, self.inputs, self.recipe, self.share = samples, inputs, recipe, share
         self.number = {c: i for i, c in enumerate(classes)}
         h, w = inputs.size_hw
         self.wanted = Wanted((round(h * LARGER), round(w * LARGER)), 2 * inputs.frames)
@@ -98,8 +100,8 @@ class Clips:
         """Names of the videos that could not be read so far."""
         return [self.samples[i].name for i, x in self.held.items() if x is None]
 
-    def batches(self, start: int, stop: int) -> Iterator[tuple[Tensor, Tensor] | None]:
-        """Batches number start to stop (None where no member can be read); the next one is read while one is used.
+    def batches(self, start: int, stop: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches number start to stop, without what cannot be read; the next one is read while one is used.
 
         Raises ValueError when no video at all can be read.
         """
@@ -108,16 +110,17 @@ class Clips:
             for step in range(start, stop):
                 ready = [(i, f.result()) for i, f in zip(self._members(step), ahead, strict=True)]
                 ahead = [readers.submit(self.read, i) for i in self._members(step + 1)] if step + 1 < stop else []
-                rng = np.random.default_rng((self.recipe.seed, step))
-                made = [(self.augment(x, rng), self.number[self.samples[i].label]) for i, x in ready if x is not None]
-                if not made and len(self.broken) == len(self.samples):
+                read = [(i, x) for i, x in ready if x is not None]
+                if not read and len(self.broken) == len(self.samples):
                     raise ValueError(f"None of the {len(self.samples)} videos of {self.samples.name} could be read.")
-                yield (torch.stack([x for x, _ in made]), torch.tensor([y for _, y in made])) if made else None
+                made = [self.augment(x, np.random.default_rng((self.recipe.seed, step, i))) for i, x in read]
+                labels = [self.number[self.samples[i].label] for i, _ in read]
+                yield torch.stack(made) if made else torch.empty(0), torch.tensor(labels)
 
     def _members(self, step: int) -> list[int]:
         epoch, place = divmod(step, self.per_epoch)
         order = np.random.default_rng((self.recipe.seed, 7, epoch)).permutation(len(self.samples))
-        return order[place * self.recipe.batch : (place + 1) * self.recipe.batch].tolist()
+        return self.share.own(order[place * self.recipe.batch : (place + 1) * self.recipe.batch].tolist())
 
     def read(self, index: int) -> Tensor | None:
         """Frames of one video, larger and more than the model wants; None where it cannot be read."""

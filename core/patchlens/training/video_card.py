@@ -18,7 +18,7 @@ from patchlens.encoders.reference import Domain, write
 from patchlens.encoders.vit import ViT
 from patchlens.evaluation.folds import features_of
 from patchlens.evaluation.intervals import mean_interval, wilson
-from patchlens.evaluation.provenance import provenance
+from patchlens.evaluation.provenance import provenance, ran_on
 from patchlens.evaluation.sweep import measure_set
 from patchlens.training.inflate import Start
 from patchlens.training.video import Recipe
@@ -99,7 +99,7 @@ def as_markdown(card: dict[str, Any]) -> str:
         "",
         f"{trained['from']}, fine-tuned on {trained['clips']} clips ({trained['on']}) for {recipe['epochs']} epochs",
         f"with random token drops (keep ratios {recipe['least']:g} to 1), seed {recipe['seed']}.",
-        f"{trained['machine']}, torch {trained['torch']}, {trained['date']}, commit {trained['commit']}.",
+        f"{ran_on(trained)}.",
         f"Held out: fold {recipe['fold']} of {recipe['folds']}, by {card['held_out'][1]}.",
         "",
         "| held out | top-1 |",
