@@ -23,7 +23,7 @@ LAYERS = [
     "metrics assembly pipeline data",
     "training evaluation",
     "views outputs listing",
-    "cli commands",
+    "cli commands __main__",
 ]
 EXCEPTIONS = {
     ("clip", "video"): "Clip.from_file is the one door from the data to the decoder, imported when called",
