@@ -14,6 +14,7 @@ import torch
 from browsers import evaluate_alone
 from patchlens.keep import (
     All,
+    Interleave,
     Rule,
     Strided,
     Threshold,
@@ -42,8 +43,11 @@ const same = (a, text) => {
 };
 function failures(cases) {
   return cases.flatMap((c, i) => {
-    const stages = c.stages.map((s) => ({ values: floats(s.values), fine: s.fine && floats(s.fine), rule: s.rule }));
+    const stages = c.stages.map((s) => ({
+      values: floats(s.values), fine: s.fine && floats(s.fine), change: s.change && floats(s.change), rule: s.rule,
+    }));
     const keep = lens.keepOf(stages, c.grid, c.seed, c.per_frame);
+    if (JSON.stringify(keep.anchor && Array.from(keep.anchor)) !== JSON.stringify(c.anchor)) return [i];
     const runs = c.runs === null ? keep.runs === null : keep.runs !== null && same(new Uint8Array(keep.runs), c.runs);
     return same(keep.mask, c.mask) && runs ? [] : [i];
   });
@@ -81,6 +85,15 @@ def random_rule(random: np.random.Generator) -> Rule:
     return kinds[random.integers(len(kinds))] if random.random() < 0.8 else Threshold(tau, runs=True)
 
 
+def random_schedule(random: np.random.Generator, frames: int) -> tuple[Interleave, torch.Tensor | None]:
+    """An interleaved rule, and changes with cuts and sums that meet `reach` exactly."""
+    p = float(random.choice([0.0, 0.5, 0.85, 0.95, round(random.uniform(0, 0.95), 2)]))
+    more = dict(cuts=bool(random.random() < 0.7), reach=float(random.choice([0, 0, 1, 2.5])))
+    rule = Interleave(int(random.integers(1, 11)), p, **more, even=bool(random.random() < 0.3))
+    change = random.choice([0.0, 0.5, 1.0, np.inf, random.random()], frames).astype(np.float32)
+    return rule, None if random.random() < 0.2 else torch.from_numpy(change)
+
+
 def random_case(number: int) -> dict[str, Any]:
     """One plan of one to three stages on one grid, with Python's decision."""
     random = np.random.default_rng(number)
@@ -88,19 +101,24 @@ def random_case(number: int) -> dict[str, Any]:
     seed = int(random.choice([0, 1, 7, 2**31 - 1, 2**32 - 1, 123456789]))
     per_frame = bool(random.random() < 0.4)
     stages = []
-    for _ in range(int(random.choice([1, 1, 2, 3]))):
-        rule = random_rule(random)
+    count = int(random.choice([1, 1, 1, 2, 3]))
+    for _ in range(count):
+        rule, change = random_rule(random), None
+        if count == 1 and random.random() < 0.4:
+            rule, change = random_schedule(random, grid.t)
         values = torch.from_numpy(random_values(random, grid.n, getattr(rule, "tau", 0.5)))
         fine = torch.from_numpy(random_values(random, grid.n, 0.5)) if random.random() < 0.4 else None
-        stages.append((Scores(values, "test", fine), rule))
+        stages.append((Scores(values, "test", fine, change=change), rule))
     if random.random() < 0.3:  # the first tubelet as RLT has it, so that run lengths are compared too
         stages[0][0].values[: grid.per_frame] = torch.inf
     keep = keep_of(stages, grid, seed, per_frame)
     runs = None if keep.run_length is None else packed(keep.run_length.numpy().astype(np.uint8))
     return {
         "grid": {"t": grid.t, "h": grid.h, "w": grid.w}, "seed": seed, "per_frame": per_frame, "runs": runs,
+        "anchor": None if keep.anchor is None else keep.anchor.tolist(),
         "mask": packed(keep.mask.numpy().astype(np.uint8)),
         "stages": [{"values": packed(s.values.numpy()), "fine": None if s.fine is None else packed(s.fine.numpy()),
+                    "change": None if s.change is None else packed(s.change.numpy()),
                     "rule": rule_json(r)} for s, r in stages],
     }  # fmt: skip
 
@@ -109,8 +127,8 @@ def random_case(number: int) -> dict[str, Any]:
 def cases() -> list[dict[str, Any]]:
     made = [random_case(n) for n in range(CASES)]
     kinds = {s["rule"]["kind"] for c in made for s in c["stages"]}
-    assert kinds == {"all", "topk", "topk_per_frame", "strided", "threshold"}
-    assert sum(c["runs"] is not None for c in made) > 20
+    assert kinds == {"all", "topk", "topk_per_frame", "strided", "threshold", "interleave"}
+    assert sum(c["runs"] is not None for c in made) > 20 and sum(c["anchor"] is not None for c in made) > 100
     return made
 
 
@@ -162,13 +180,15 @@ def test_a_payload_gives_the_traces_decision_cost_and_spec(trace: Any, tmp_path:
           const keep = lens.decision(stages, pack.manifest);
           const counts = lens.perTubelet(keep.mask, pack.manifest.grid[1] * pack.manifest.grid[2]);
           return { mask: Array.from(keep.mask), runs: keep.runs && Array.from(keep.runs), counts,
-                   gmacs: lens.gmacs(counts, pack.manifest), spec: lens.planSpec(stages) };
+                   gmacs: lens.gmacs(counts, pack.manifest, keep),
+                   anchor: keep.anchor && Array.from(keep.anchor), spec: lens.planSpec(stages) };
         })()""",
         None,
         tmp_path,
     )
     assert data["mask"] == trace.keep.mask.int().tolist()
     assert data["runs"] == (None if trace.keep.run_length is None else trace.keep.run_length.tolist())
+    assert data["anchor"] == (None if trace.keep.anchor is None else trace.keep.anchor.tolist())
     assert data["counts"] == trace.keep.per_frame
     assert data["gmacs"] == pytest.approx(trace.report.reduced.total, rel=1e-12)
     assert data["spec"] == str(parse_plan(trace.request.plan))
@@ -183,6 +203,9 @@ SPECS = (
     "rlt:tau=0.1+random:keep=0.5",
     "oracle:keep=0.3,label=two things a%2Cb%3Dc",
     "oracle:label=what? (1/2)%2B3*%25",
+    "residualvit",
+    "residualvit:n=3,p=0.5,drop=attention%3Ablock%3D1,residual=zero,cuts=off",
+    "random:keep=1.0",
 )
 
 

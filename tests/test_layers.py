@@ -17,8 +17,8 @@ PACKAGES = {"patchlens": ROOT / "core" / "patchlens", "patchlens_app": ROOT / "a
 # Lowest first; a name stands for a module and all below it. A module may import its own layer and lower ones.
 LAYERS = [
     "lazy clip results types",
-    "limits container sampling upright decoding motion album export reading wire worker video",
-    "knobs registry keep specs cache flops merge",  # flops is arithmetic on shapes and counts: it knows types alone
+    "limits container sampling upright decoding motion cuts album export reading wire worker video",
+    "knobs registry interleave keep specs cache flops merge",  # flops is arithmetic on shapes: it knows types alone
     "encoders selectors mergers gradcam attention",
     "metrics assembly pipeline data",
     "training evaluation",
@@ -42,7 +42,7 @@ STRANGERS = {  # within a layer: who knows nothing of whom, even where the layer
     "flops": "limits video knobs registry keep specs",
     "views": "pipeline encoders selectors",  # a view is a function of a Trace
 }
-LATE = "gradio IPython open_clip timm transformers captum plotly anywidget"  # never at the top of a core file
+LATE = "gradio IPython open_clip timm transformers captum plotly anywidget scenedetect"  # never at the top of a core file
 
 
 def modules() -> dict[str, Path]:

@@ -29,6 +29,11 @@ ROUND = [
     ),
     ("oracle:keep=0.5,label=50%25 %3A x%3Dy", patchlens.Oracle(label="50% : x=y"), "the other signs"),
     ("oracle:keep=0.5,label=%C3%BCber", patchlens.Oracle(label="über"), "beyond ASCII"),
+    (
+        "residualvit:n=3,p=0.5,drop=attention%3Ablock%3D2,reach=0",
+        patchlens.ResidualViT(3, 0.5, "attention:block=2"),
+        "a plan inside a plan",
+    ),
     ("oracle:keep=0.5,label=", patchlens.Oracle(label=""), "empty text"),
 ]
 
@@ -65,6 +70,10 @@ BAD = [
     ("rlt:tau=-1", ValueError, "tau is -1; give a number from 0 to 2."),
     ("rlt:tau=x", ValueError, "tau is 'x'; give a number from 0 to 2."),
     ("random:per=all", ValueError, "per is 'all'; choose one of clip, frame."),
+    ("rlt+residualvit", ValueError, "residualvit stands alone in a plan; name the selector inside it by its drop"),
+    ("residualvit:drop=moton", KeyError, "There is no selector named 'moton'"),
+    ("residualvit:drop=residualvit", ValueError, "a schedule cannot stand inside another"),
+    ("residualvit:n=11", ValueError, "n is 11; give a number from 1 to 10."),
     ("rlt:tau=0.1+random:keep=2", ValueError, "keep is 2; give a number from 0.01 to 1."),
 ]
 
@@ -82,7 +91,9 @@ def selectors(draw):
     cls = draw(st.sampled_from([c for c in plugins().values() if c.__module__.startswith("patchlens.")]))
     values = {}
     for k in knobs_of(cls):
-        if k.kind == "choice":
+        if k.name == "drop":
+            values[k.name] = draw(st.sampled_from(["motion", "uniform", "attention:block=1", "oracle:label=a%2Bb"]))
+        elif k.kind == "choice":
             values[k.name] = draw(st.sampled_from(k.options))
         elif k.kind == "text":
             values[k.name] = draw(st.text(max_size=12).map(str.strip))
@@ -95,7 +106,7 @@ def selectors(draw):
 
 @given(st.lists(selectors(), min_size=1, max_size=3))
 def test_any_plan_survives_the_grammar(chosen):
-    plan = Plan(tuple(chosen))
+    plan = Plan(tuple(chosen[:1] if any(getattr(s, "alone", False) for s in chosen) else chosen))
     assert parse_plan(str(plan)) == plan, "to the last digit: a share link must keep the same tokens"
 
 

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from patchlens.encoders.encoder import Encoder
 from patchlens.encoders.loaded import Inputs, Loaded
+from patchlens.encoders.residual import ResidualTokenizer
 from patchlens.encoders.vit import ViT, ViTConfig
 from patchlens.pipeline import RunContext
 from patchlens.types import Clip, Grid, Keep, Scores
@@ -37,14 +38,19 @@ def make(
     dtype: str,
     fit: str = "squash",
     normalise: bool = False,
+    residual: int = 0,
 ) -> Encoder:
-    """An Encoder around a redrawn ViT."""
+    """An Encoder around a redrawn ViT, with a residual tokenizer of so many layers."""
     t, h, w = config.grid
     inputs = Inputs(
         (h * config.patch, w * config.patch), frames, config.tubelet, config.patch, MEAN, STD, fit
     )
     facts = {"seed": seed, "shape": str(config), "fit": fit}
     loaded = Loaded(redraw(ViT(config), seed), inputs, classes, "toy", facts, normalise=normalise)
+    if residual:
+        features = config.outputs if classes is None else config.width
+        loaded.residual_tokenizer = redraw(ResidualTokenizer(features, config.width, residual), seed + 1)
+        loaded.facts["residual_tokenizer"] = f"{residual} layers"
     return Encoder(name, loaded, "cpu", dtype)
 
 
@@ -58,13 +64,17 @@ def space_time(
 
 
 def frame_cls(
-    seed: int = 1, classes: tuple[str, ...] | None = CLASSES, dtype: str = "float32", **config
+    seed: int = 1,
+    classes: tuple[str, ...] | None = CLASSES,
+    dtype: str = "float32",
+    residual: int = 0,
+    **config,
 ) -> Encoder:
     """One frame of 12 x 20 px at a time: grid (1, 3, 5), class token, one register, a norm in front."""
     shape = dict(width=24, depth=4, heads=3, mlp=72, grid=(1, 3, 5), patch=4, outputs=len(CLASSES))
     more = dict(prefix=2, pool="cls", norm_pre=True, activation="quick_gelu")
     config = ViTConfig(**{**shape, **more, **config})
-    return make("toy-frame-cls", config, None, seed, classes, dtype, normalise=classes is None)
+    return make("toy-frame-cls", config, None, seed, classes, dtype, "squash", classes is None, residual)
 
 
 def clip(frames: int = 8, seed: int = 0, size: tuple[int, int] = (12, 20), grey: int = 60) -> Clip:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from patchlens.selectors.baselines import Center, Everything, Random, Uniform
     from patchlens.selectors.cues import AttentionReceived, Motion, Saliency
     from patchlens.selectors.oracle import Oracle
+    from patchlens.selectors.residualvit import ResidualViT
     from patchlens.selectors.rlt import RLT, RLTTopK
 
 __version__ = "0.1.0"
@@ -45,6 +46,8 @@ _LATE = {
     **dict.fromkeys(("Motion", "AttentionReceived", "Saliency"), "selectors.cues"),
     **dict.fromkeys(("RLT", "RLTTopK"), "selectors.rlt"),
     "Oracle": "selectors.oracle",
+    "ResidualViT": "selectors.residualvit",
+    "Interleave": "interleave",
 }
 
 
@@ -60,6 +63,6 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "RLT", "AttentionReceived", "Center", "Clip", "Cost", "Encoding", "Everything", "Grid", "Keep", "Motion",
-    "MotionMap", "Oracle", "RLTTopK", "Random", "Report", "Saliency", "Scores", "Source", "Tokens", "Trace", "Uniform",
-    "load_encoder", "run",
+    "MotionMap", "Oracle", "RLTTopK", "Random", "Report", "ResidualViT", "Saliency", "Scores", "Source", "Tokens",
+    "Trace", "Uniform", "load_encoder", "run",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from patchlens import metrics
-from patchlens.flops import coefficients, merged_cost, vit_cost
+from patchlens.encoders.costs import cost_facts, cost_of
 from patchlens.lazy import torch
 from patchlens.specs import Request
 from patchlens.types import Clip, Cost, Encoding, Keep, Scores, Tokens, Trace
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def full_and_reduced(model: Encoder, keep: Keep) -> tuple[Cost, Cost]:
     """Closed-form cost of all tokens, and of the kept ones."""
     whole = Keep(torch.ones_like(keep.mask), keep.grid)
-    return vit_cost(model.config, model.counts(whole)), vit_cost(model.config, model.counts(keep))
+    return cost_of(model, whole)[0], cost_of(model, keep)[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +43,8 @@ class Finished:
 def assemble(run: Finished) -> Trace:
     """The Trace of a finished run."""
     model, grid = run.model, run.tokens.grid
-    full, reduced = full_and_reduced(model, run.keep)
-    own = 0.0
-    if run.merger is not None:
-        reduced, own = merged_cost(model.config, run.merger, model.counts(run.keep))
+    full, _ = full_and_reduced(model, run.keep)
+    reduced, own = cost_of(model, run.keep, run.merger)
     report = metrics.report(
         run.reference,
         run.encoding,
@@ -76,9 +74,8 @@ def assemble(run: Finished) -> Trace:
 
 
 def _facts(model: Encoder, domain: dict[str, Any] | None) -> dict[str, Any]:
-    """Plain data on the encoder; `cost` lets a browser follow a slider: GMACs of a segment are a + b*K + c*K^2."""
-    polynomial = [sum(pair) / 1e9 for pair in zip(*coefficients(model.config), strict=True)]
-    about = {"segments": model.segments, "cost": {"per_segment": polynomial}, "domain": domain}
+    """Plain data on the encoder; `cost` lets a browser follow a slider (see `cost_facts`)."""
+    about = {"segments": model.segments, "cost": cost_facts(model), "domain": domain}
     return {**model.loaded.facts, **model.facts, **about}
 
 
@@ -109,6 +106,8 @@ def _notes(run: Finished, domain: dict[str, Any] | None) -> list[str]:
     want, have = model.inputs.frames, len(run.clip.frames)
     if want and have != want:
         notes.append(f"{name} reads {want} frames; this clip has {have}, sampled evenly to fit.")
+    if run.keep.anchor is not None and run.keep.residual == "auto" and model.tokenizer is None:
+        notes.append(f"{name} has no residual tokenizer: its P-frames run without a residual token.")
     if run.request.label and model.classes is None:
         notes.append(f"{name} names no classes, so the label {run.request.label!r} is not used.")
     return notes

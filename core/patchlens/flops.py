@@ -62,6 +62,7 @@ def coefficients(
     *,
     embed_kept: bool = True,
     residual: bool = False,
+    mapping: int | None = None,
     blocks: int | None = None,
     head: bool = True,
 ) -> Coefficients:
@@ -70,14 +71,15 @@ def coefficients(
     In a block a token costs 4d^2 + 2dm in linear layers, and a segment 2 S^2 d in attention.
 
     embed_kept  the patch embedding runs on kept patches (False: it is counted apart)
-    residual    one more token per segment, made by a Linear(outputs -> d)
+    residual    one more token per segment, made by `mapping` MACs; None: by a Linear(outputs -> d)
     blocks      only so many of them
     head        the classifier or CLIP projection, once per segment
     """
     depth = config.depth if blocks is None else blocks
     width, front = config.width, config.prefix + residual
     token = depth * (4 * width**2 + 2 * width * config.mlp)
-    once = front * token + residual * width * config.outputs + head * width * config.outputs
+    made = width * config.outputs if mapping is None else mapping
+    once = front * token + residual * made + head * width * config.outputs
     pair = depth * 2 * width
     return Coefficients(
         (once, token + embed_kept * config.patch_dim * width, 0),
@@ -90,6 +92,7 @@ def vit_cost(
     counts: Sequence[int],
     embedded: int | None = None,
     residual: bool = False,
+    mapping: int | None = None,
     blocks: int | None = None,
     head: bool = True,
 ) -> Cost:
@@ -99,7 +102,7 @@ def vit_cost(
     embed every patch). A segment with no patch costs nothing: it repeats its neighbour's feature. The rest is
     as in `coefficients`.
     """
-    each = coefficients(config, embed_kept=embedded is None, residual=residual, blocks=blocks, head=head)
+    each = coefficients(config, embed_kept=embedded is None, residual=residual, mapping=mapping, blocks=blocks, head=head)
     total = sum((each.at(kept) for kept in counts if kept), Cost())
     return total + Cost((embedded or 0) * config.patch_dim * config.width / GIGA)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from patchlens.interleave import Interleave, schedule, survivors
 from patchlens.lazy import torch
 from patchlens.types import Grid, Keep, Scores
 
@@ -50,13 +51,14 @@ class Threshold:
     runs: bool = False
 
 
-Rule = All | TopK | TopKPerFrame | Strided | Threshold
+Rule = All | TopK | TopKPerFrame | Strided | Threshold | Interleave
 _KINDS = {
     All: "all",
     TopK: "topk",
     TopKPerFrame: "topk_per_frame",
     Strided: "strided",
     Threshold: "threshold",
+    Interleave: "interleave",
 }
 
 
@@ -111,18 +113,34 @@ def _per_frame(order: np.ndarray, allowed: np.ndarray, grid: Grid, keep: float) 
     return mask
 
 
+def spaced(members: np.ndarray, k: int) -> np.ndarray:
+    """k evenly spaced ones of the members, first and last among them, in integer arithmetic."""
+    return members[np.arange(k) * (len(members) - 1) // max(1, k - 1)]
+
+
 def _strided(allowed: np.ndarray, keep: float) -> np.ndarray:
-    """Evenly spaced members of the allowed tokens, in integer arithmetic."""
     members = np.flatnonzero(allowed)
-    k = budget(keep, len(members))
     mask = np.zeros(len(allowed), dtype=bool)
-    mask[members[np.arange(k) * (len(members) - 1) // max(1, k - 1)]] = True
+    mask[spaced(members, budget(keep, len(members)))] = True
     return mask
 
 
 def _strided_per_frame(allowed: np.ndarray, grid: Grid, keep: float) -> np.ndarray:
     frames = allowed.reshape(grid.t, -1)
     return np.concatenate([_strided(f, keep) if f.any() else f for f in frames])
+
+
+def _interleaved(scores: Scores, rule: Interleave, allowed: np.ndarray, grid: Grid, seed: int) -> np.ndarray:
+    change = None if scores.change is None else scores.change.numpy()
+    anchors, mask = schedule(rule, grid.t, change), allowed.copy()
+    order = ranking(scores, seed)
+    by_frame = order[np.argsort(order // grid.per_frame, kind="stable")].reshape(grid.t, -1)  # best first in each
+    for t in np.flatnonzero(anchors < np.arange(grid.t)):
+        ranked = by_frame[t][allowed[by_frame[t]]]
+        k = survivors(rule.p, len(ranked))
+        mask[ranked] = False
+        mask[spaced(np.sort(ranked), k) if rule.even else ranked[:k]] = True
+    return mask
 
 
 def decide(scores: Scores, rule: Rule, grid: Grid, seed: int = 0, within: np.ndarray | None = None) -> np.ndarray:
@@ -140,6 +158,8 @@ def decide(scores: Scores, rule: Rule, grid: Grid, seed: int = 0, within: np.nda
             mask = _strided_per_frame(allowed, grid, keep) if per_frame else _strided(allowed, keep)
         case Threshold(tau):
             mask = allowed & (scores.values.numpy() > np.float32(tau))
+        case Interleave():
+            mask = _interleaved(scores, rule, allowed, grid, seed)
     if not mask.any():
         mask[_best(ranking(scores, seed), allowed, 1)] = True
     return mask
@@ -185,6 +205,11 @@ def keep_of(stages: list[tuple[Scores, Rule]], grid: Grid, seed: int = 0, per_fr
         before, mask = mask, decide(scores, rule, grid, seed, mask)
         if per_frame:
             mask = fill_first_frame(mask, scores, grid, seed, before)
-    runs = len(stages) == 1 and isinstance(stages[0][1], Threshold) and stages[0][1].runs
-    lengths = torch.from_numpy(run_lengths(mask, grid)) if runs and mask[: grid.per_frame].all() else None
-    return Keep(torch.from_numpy(mask), grid, lengths)
+    kept = torch.from_numpy(mask)
+    match stages:
+        case [(scores, Interleave() as rule)]:
+            change = None if scores.change is None else scores.change.numpy()
+            return Keep(kept, grid, None, torch.from_numpy(schedule(rule, grid.t, change)), rule.residual)
+        case [(_, Threshold(runs=True))] if mask[: grid.per_frame].all():
+            return Keep(kept, grid, torch.from_numpy(run_lengths(mask, grid)))
+    return Keep(kept, grid)

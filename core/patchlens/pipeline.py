@@ -223,11 +223,12 @@ def _score(s: Selector, tokens: Tokens, context: RunContext, store: Cache) -> Sc
 
     def make() -> dict[str, Any]:
         made = s.score(tokens, context)
-        values = {"values": made.values} | ({"fine": made.fine} if made.fine is not None else {})
+        values = {name: x for name in ("values", "fine", "change") if (x := getattr(made, name)) is not None}
         return {**values, "unit": made.unit, "gmacs": made.gmacs, "facts": made.facts}
 
     stored = store.arrays(cache_key(**key), make) if type(s).__module__.startswith("patchlens.") else make()
-    return Scores(stored["values"], stored["unit"], stored.get("fine"), stored["gmacs"], stored["facts"])
+    fine, change = stored.get("fine"), stored.get("change")
+    return Scores(stored["values"], stored["unit"], fine, stored["gmacs"], stored["facts"], change)
 
 
 def _encode_full(model: Encoder, tokens: Tokens, store: Cache, check: Callable[[], None]) -> Encoding:

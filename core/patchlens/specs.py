@@ -18,9 +18,17 @@ from patchlens.registry import Selector, find, knob_values
 
 @dataclass(frozen=True)
 class Plan:
-    """One or more selectors, applied in turn."""
+    """One or more selectors, applied in turn.
+
+    Raises ValueError where one of several schedules the whole clip itself (ResidualViT).
+    """
 
     selectors: tuple[Selector, ...]
+
+    def __post_init__(self) -> None:
+        loner = next((s.name for s in self.selectors if getattr(s, "alone", False)), None)
+        if loner and len(self.selectors) > 1:
+            raise ValueError(f"{loner} stands alone in a plan; name the selector inside it by its drop, as in drop=rlt.")
 
     def __str__(self) -> str:
         return "+".join(spec_of(s) for s in self.selectors)
@@ -49,7 +57,7 @@ def spec_of(plugin: Any) -> str:
 def _write(value: Any) -> str:
     """A value so that `parse_plugin` reads the same one back."""
     if not isinstance(value, str):
-        return repr(value)
+        return repr(value).removesuffix(".0")
     return quote(value, safe=" /()'!?" if value == value.strip() else "")
 
 

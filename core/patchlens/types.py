@@ -119,6 +119,8 @@ class Scores:
     values  float32 (N,) on the CPU, no NaN; +inf ranks first
     unit    what a value means, in words
     fine    float32 (N,) or None: breaks ties between equal values (the oracle's map before its ReLU)
+    change  float32 (t,) or None: how much each frame differs from the one before, +inf where a shot begins; schedules
+            I-frames
     gmacs   what computing them cost, in 1e9 multiply-accumulates (0 where pixels were only copied)
     facts   plain data worth showing (block, label, where motion came from, ...)
     """
@@ -128,6 +130,7 @@ class Scores:
     fine: Tensor | None = None
     gmacs: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
+    change: Tensor | None = None
 
     def __post_init__(self) -> None:
         for name, x in (("values", self.values), ("fine", self.fine)):
@@ -139,6 +142,9 @@ class Scores:
                 f"Scores.{name} must be float32 (N,), not {x.dtype}.",
             )
             require(not bool(x.isnan().any()), f"Scores.{name} holds NaN; a score must be a number.")
+        if self.change is not None:
+            known = self.change.ndim == 1 and self.change.dtype == torch.float32 and not self.change.isnan().any()
+            require(bool(known and (self.change >= 0).all()), "Scores.change must be float32 (t,), 0 or more.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,13 +153,16 @@ class Keep:
 
     mask        bool (N,), True = stays; at least one stays
     run_length  int64 (N,) or None: tubelets a kept token stands for; 0 exactly where dropped, summing to t per place
-    anchor      int64 (t,) or None: the I-frame each frame leans on
+    anchor      int64 (t,) or None: the I-frame each frame leans on, the last one up to it (an I-frame leans on itself)
+    residual    with anchors: what a P-frame is given of its I-frame: "on" (a residual token), "zero" (a token of zeros),
+                "off", or "auto" (on where the encoder has a residual tokenizer)
     """
 
     mask: Tensor
     grid: Grid
     run_length: Tensor | None = None
     anchor: Tensor | None = None
+    residual: str = "off"
 
     def __post_init__(self) -> None:
         require(
@@ -161,6 +170,8 @@ class Keep:
             f"Keep.mask is {self.mask.dtype} {tuple(self.mask.shape)}; it must be bool ({self.grid.n},).",
         )
         require(bool(self.mask.any()), "A Keep must keep at least one token.")
+        if self.anchor is not None:
+            self._check_anchor()
         if self.run_length is not None:
             shape = tuple(self.run_length.shape)
             require(shape == (self.grid.n,), f"Keep.run_length has shape {shape}; it must be ({self.grid.n},).")
@@ -171,6 +182,19 @@ class Keep:
             )
             require(bool((self.run_length >= 0).all()), "A run length is negative; it counts tubelets.")
             require(bool((whole == self.grid.t).all()), "run lengths must sum to t at every place.")
+
+    def _check_anchor(self) -> None:
+        known = self.anchor.dtype == torch.int64 and self.anchor.shape == (self.grid.t,)
+        require(known, f"Keep.anchor must be int64 ({self.grid.t},), one I-frame per frame.")
+        latest = torch.where(self.intra, torch.arange(self.grid.t), -1).cummax(0).values
+        require(bool((self.anchor == latest).all()), "Every frame leans on the last I-frame up to it.")
+        require(min(self.per_frame) > 0, "Every frame of an interleaved plan keeps a patch.")
+
+    @property
+    def intra(self) -> Tensor:
+        """Which frames are I-frames, bool (t,): all of them without anchors."""
+        frames = torch.arange(self.grid.t)
+        return frames >= 0 if self.anchor is None else self.anchor == frames
 
     @property
     def count(self) -> int:

@@ -246,7 +246,7 @@ def test_devices_and_dtypes_by_name():
 
 
 def test_what_an_encoder_offers():
-    assert toys.space_time().offers == {"gradients", "attention", "logits"}
+    assert toys.space_time().offers == {"gradients", "attention", "logits", "space-time attention"}
     assert toys.frame_cls().offers == {"gradients", "attention", "logits", "class_token", "frames"}
     assert toys.frame_cls(classes=None).offers == {"gradients", "attention", "class_token", "frames"}
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from patchlens.encoders.batches import interleaved, packed
 from patchlens.encoders.loaded import Loaded
 from patchlens.encoders.patches import cut, fit_frames, frame_choice, normalise
 from patchlens.encoders.vit import Check, Output, ViT
@@ -54,8 +55,8 @@ def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:
 class Encoder:
     """A loaded checkpoint ready to run; made by `load_encoder`.
 
-    offers: what plug-ins may ask for ("logits", "gradients", "attention", "class_token", and "frames" or "space-time
-    attention").
+    offers: what plug-ins may ask for ("logits", "gradients", "attention", "class_token", "residual_token", and "frames" or
+    "space-time attention").
     segments: "clip" (space-time attention) or "frame".
     """
 
@@ -66,6 +67,7 @@ class Encoder:
         self.classes = loaded.classes
         self.vit = loaded.vit.to(self.device).float().eval().requires_grad_(False)
         self.fast = self.vit if self.dtype == torch.float32 else copy.deepcopy(self.vit).to(self.dtype)
+        self.tokenizer = loaded.residual_tokenizer and loaded.residual_tokenizer.to(self.device).eval()
         self.config = self.vit.config
         self.segments = "frame" if self.inputs.frames is None else "clip"
 
@@ -74,6 +76,7 @@ class Encoder:
         """What this encoder can give a selector."""
         offers = {"gradients", "attention"} | ({"logits"} if self.classes else set())
         offers |= {"class_token"} if self.config.pool == "cls" else set()
+        offers |= {"residual_token"} if self.tokenizer is not None else set()
         return frozenset(offers | {"frames" if self.segments == "frame" else "space-time attention"})
 
     @property
@@ -110,9 +113,10 @@ class Encoder:
     @torch.no_grad()
     def embed(self, patches: Tensor, index: Tensor) -> Tensor:
         """uint8 patches (K, C, tubelet, p, p) and token numbers (K,) to float32 embeddings (K, D)."""
-        return self._embed(self.vit, patches, index).float()
+        return self.embed_with(self.vit, patches, index).float()
 
-    def _embed(self, vit: ViT, patches: Tensor, index: Tensor) -> Tensor:
+    def embed_with(self, vit: ViT, patches: Tensor, index: Tensor) -> Tensor:
+        """Embeddings (K, D) in the dtype of `vit`."""
         x = normalise(patches.to(self.device), self.inputs.mean, self.inputs.std, vit.embedding.weight.dtype)
         return vit.embed(x, index.to(self.device))
 
@@ -121,6 +125,18 @@ class Encoder:
         if self.segments == "clip":
             return (keep.count,)
         return tuple(k for k in keep.per_frame if k)
+
+    def residual(self, keep: Keep) -> str:
+        """What P-frames are given of their I-frame: "on", "zero" or "off".
+
+        Raises ValueError where a residual token is asked for and there is no tokenizer.
+        """
+        if keep.residual == "on" and self.tokenizer is None:
+            raise ValueError(
+                f"{self.name} has no residual tokenizer; train one with `patchlens train residual --encoder {self.name}`, "
+                "or take residual=off."
+            )
+        return keep.residual if keep.residual != "auto" else "on" if self.tokenizer is not None else "off"
 
     def encode(
         self, tokens: Tokens, keep: Keep | None = None, check: Check | None = None, merger: Merger | None = None
@@ -139,21 +155,30 @@ class Encoder:
     ) -> list[Encoding]:
         """Encode several clips as one packed sequence; each result equals that of the clip alone.
 
-        `check` is called before each block and may raise to stop; `merger` shortens the sequence inside the blocks.
+        Interleaved keeps (ResidualViT) take two: one of all I-frames, one of all P-frames. `check` is called before each
+        block and may raise to stop; `merger` shortens the sequence inside the blocks, of interleaved keeps in P-frames.
         Raises ValueError when the lists differ in length.
         """
         keeps = list(keeps) if keeps is not None else [None] * len(tokens)
         if len(keeps) != len(tokens):
             raise ValueError(f"There are {len(tokens)} clips and {len(keeps)} keeps; give one keep per clip.")
         full = [k or Keep(torch.ones(x.grid.n, dtype=torch.bool), x.grid) for x, k in zip(tokens, keeps, strict=True)]
-        patches = torch.cat(
-            [x.patches if k.count == x.grid.n else x.patches[k.index] for x, k in zip(tokens, full, strict=True)]
-        )
-        index = torch.cat([k.index for k in full])
-        counts = [self.counts(k) for k in full]
-        x = self._embed(self.fast, patches, index)
-        output = self.fast(x, sum(counts, ()), backend=backend, check=check, merger=merger)
-        return [self._encoding(part, k) for part, k in zip(_split(output, counts), full, strict=True)]
+        out: dict[int, Output] = {}
+        for run, chosen in ((interleaved, True), (packed, False)):
+            part = [i for i, k in enumerate(full) if self._leans(k, merger) == chosen]
+            if part:
+                made = run(self, [tokens[i] for i in part], [full[i] for i in part], backend, check, merger)
+                out |= dict(zip(part, made, strict=True))
+        return [self._encoding(out[i], k) for i, k in enumerate(full)]
+
+    def _leans(self, keep: Keep, merger: Merger | None) -> bool:
+        """Whether its P-frames are run otherwise than as frames among frames."""
+        alike = merger is None and keep.count == keep.grid.n and self.residual(keep) == "off"
+        return keep.anchor is not None and not alike
+
+    def feature(self, output: Output) -> Tensor:
+        """What stands for a segment, (G, D): the projection of a CLIP model, the pooled feature elsewhere."""
+        return output.out if self.classes is None and self.config.outputs else output.pooled
 
     def _encoding(self, output: Output, keep: Keep) -> Encoding:
         made = self._features(output, keep)
@@ -164,8 +189,7 @@ class Encoder:
         return replace(made, groups=groups)
 
     def _features(self, output: Output, keep: Keep) -> Encoding:
-        patches, pooled, out = (x.float().cpu() for x in output[:3])
-        feature = out if self.classes is None and self.config.outputs else pooled
+        patches, feature, out = (x.float().cpu() for x in (output.patches, self.feature(output), output.out))
         if self.loaded.normalise:
             feature = torch.nn.functional.normalize(feature, dim=-1)
         logits = out if self.classes is not None else None
@@ -184,15 +208,3 @@ def held_rows(keep: Keep) -> Tensor:
             "The first frame kept no patch, and there is no earlier feature to repeat; keep one of its patches."
         )
     return present.long().cumsum(0) - 1
-
-
-def _split(output: Output, counts: list[tuple[int, ...]]) -> list[Output]:
-    """One Output per clip."""
-    sizes = [sum(c) for c in counts]
-    pooled, out = (x.split([len(c) for c in counts]) for x in (output.pooled, output.out))
-    if output.groups is None:
-        return [Output(*parts) for parts in zip(output.patches.split(sizes), pooled, out, strict=True)]
-    first = torch.tensor([0, *sizes]).cumsum(0)[:-1].tolist()
-    groups = [torch.where(g >= 0, g - at, -1) for g, at in zip(output.groups.split(sizes), first, strict=True)]
-    patches = output.patches.split([len(g[g >= 0].unique()) for g in groups])
-    return [Output(*parts) for parts in zip(patches, pooled, out, groups, strict=True)]

@@ -51,6 +51,7 @@ class Loaded:
     text       for CLIP: an object with `encode_text(list[str]) -> (n, D)`, L2-normalised
     domain     for the bundled models: `reference.Domain`, which tells footage unlike the training apart
     normalise  True where features are compared by cosine and thus L2-normalised (CLIP)
+    residual_tokenizer  `residual.ResidualTokenizer` or None: what makes an I-frame's feature a token for its P-frames
     """
 
     vit: ViT
@@ -61,3 +62,4 @@ class Loaded:
     text: Any | None = None
     normalise: bool = False
     domain: Any | None = None
+    residual_tokenizer: Any | None = None

@@ -13,18 +13,31 @@ _LOADED: dict[tuple[Any, ...], Encoder] = {}
 
 
 def load_encoder(
-    name: str = "tiny-video", weights: str | None = None, *, seed: int = 0, device: str = "auto", dtype: str = "auto"
+    name: str = "tiny-video",
+    weights: str | None = None,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    dtype: str = "auto",
+    residual: str | None = None,
 ) -> Encoder:
-    """An encoder by name (see `patchlens list`); `weights` is a tag, a file or folder, or "random" (drawn from `seed`).
+    """An encoder by name (see `patchlens list`); `weights` is a tag, a file or folder, or "random" (drawn from `seed`),
+    `residual` a file of `patchlens train residual` (without it, the one beside the weights, if any).
 
     The last few are kept loaded. Raises KeyError for an unknown name, ValueError for weights that cannot be had.
     """
     from patchlens.encoders.catalog import load_loaded
     from patchlens.encoders.encoder import Encoder
 
-    key = (name, str(weights), _stamp(weights), seed if weights == "random" else 0, device, dtype)
+    which = (name, str(weights), _stamp(weights), str(residual), _stamp(residual))
+    key = (*which, seed if weights == "random" else 0, device, dtype)
     if key not in _LOADED:
-        made = Encoder(name, load_loaded(name, weights, seed), device, dtype)
+        loaded = load_loaded(name, weights, seed)
+        if residual:
+            from patchlens.encoders.residual import attach
+
+            attach(loaded, name, weights, residual)
+        made = Encoder(name, loaded, device, dtype)
         while len(_LOADED) >= MOST:
             _LOADED.pop(next(iter(_LOADED)))
         _LOADED[key] = made

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from patchlens.data.samples import Sample
+from patchlens.encoders.costs import cost_of
 from patchlens.encoders.encoder import Encoder
 from patchlens.encoders.packing import batches
 from patchlens.evaluation.budgets import Contender
 from patchlens.evaluation.multiview import View, Views, views_of, wanted
-from patchlens.flops import merged_cost, vit_cost
 from patchlens.keep import Rule, keep_of
 from patchlens.merge import Merger, mean_share
 from patchlens.metrics import cosine
@@ -160,13 +160,12 @@ class Bench:
 
     def _spent(self, keep: Keep, merger: Merger | None) -> tuple[float, float, float]:
         """GMACs of a run and of the merger itself, and the share of tokens (behind a merger: averaged over the blocks)."""
-        config, counts = self.encoder.config, self.encoder.counts(keep)
+        cost, own = cost_of(self.encoder, keep, merger)
         if merger is None:
-            return vit_cost(config, counts).total, 0.0, keep.ratio
-        cost, own = merged_cost(config, merger, counts)
-        front = config.prefix
-        tokens = sum(k * mean_share(merger.lengths(k + front, config.depth, front), front) for k in counts)
-        return cost.total, own, tokens / keep.grid.n
+            return cost.total, 0.0, keep.ratio
+        depth, front = self.encoder.config.depth, self.encoder.config.prefix
+        shares = ((k, mean_share(merger.lengths(k + front, depth, front), front)) for k in self.encoder.counts(keep))
+        return cost.total, own, sum(k * share for k, share in shares) / keep.grid.n
 
 
 def mean_probability(runs: Sequence[Encoding]) -> Tensor:

@@ -2,7 +2,7 @@
  * How scores become a decision: the same interpreter as keep.py, number for number.
  *
  * Float32 comparisons, integer counts, and ties broken by a seeded integer hash, never by token order. Knows no canvas
- * and no page; a test holds it equal to Python on random scores. A stage is {values, fine, rule}; a grid {t, h, w}.
+ * and no page; a test holds it equal to Python on random scores. A stage is {values, fine, change, rule}; a grid {t, h, w}.
  */
 
 /** K for a keep ratio: floor(keep * count), at least 1; the 1e-9 undoes binary round-off. */
@@ -58,12 +58,16 @@ function inFrame(allowed, grid, t) {
   return inside;
 }
 
-/** Evenly spaced members of `allowed`, in integer arithmetic. */
+/** Set k evenly spaced ones of the members, first and last among them, in integer arithmetic. */
+function takeSpaced(mask, members, k) {
+  for (let i = 0; i < k; i++) mask[members[Math.floor((i * (members.length - 1)) / Math.max(1, k - 1))]] = 1;
+}
+
+/** Evenly spaced members of `allowed`. */
 function takeStrided(mask, allowed, keep) {
   const members = [];
   allowed.forEach((yes, n) => yes && members.push(n));
-  const k = budget(keep, members.length);
-  for (let i = 0; i < k; i++) mask[members[Math.floor((i * (members.length - 1)) / Math.max(1, k - 1))]] = 1;
+  takeSpaced(mask, members, budget(keep, members.length));
 }
 
 /** Run `take(mask, allowed)` on the clip, or on every tubelet that has anything to choose from. */
@@ -74,8 +78,44 @@ function perFrame(mask, allowed, grid, take) {
   }
 }
 
+/** Patches that a P-frame keeps of `count`: count * (1 - p), rounded with halves to even, at least 1. */
+export function survivors(p, count) {
+  const wanted = count * (1 - p);
+  const whole = Math.floor(wanted);
+  const up = wanted - whole > 0.5 || (wanted - whole === 0.5 && whole % 2 === 1);
+  return Math.max(1, whole + (up ? 1 : 0));
+}
+
+/** The I-frame that every frame leans on (an I-frame on itself); `change` per frame is +Infinity where a shot begins. */
+export function schedule(rule, frames, change) {
+  const anchors = new Int32Array(frames);
+  let [last, moved] = [0, 0];
+  for (let t = 1; t < frames; t++) {
+    const step = change ? change[t] : 0;
+    if (step < Infinity) moved += step;
+    const cut = rule.cuts && step === Infinity;
+    if (cut || t - last > rule.n || (rule.reach > 0 && moved > rule.reach)) [last, moved] = [t, 0];
+    anchors[t] = last;
+  }
+  return anchors;
+}
+
+/** All of the I-frames, and of every P-frame its best (or evenly spaced) patches. */
+function takeInterleaved(mask, order, rule, grid, allowed, change) {
+  const size = grid.h * grid.w;
+  const anchors = schedule(rule, grid.t, change);
+  const members = Array.from({ length: grid.t }, () => []);
+  for (const n of rule.even ? allowed.keys() : order) if (allowed[n]) members[Math.floor(n / size)].push(n);
+  members.forEach((ranked, t) => {
+    if (!ranked.length) return;
+    const k = anchors[t] === t ? ranked.length : survivors(rule.p, ranked.length);
+    if (rule.even) takeSpaced(mask, ranked, k);
+    else for (const n of ranked.slice(0, k)) mask[n] = 1;
+  });
+}
+
 /** Which tokens one rule keeps among those in `allowed`; never none. */
-export function decide(values, order, rule, grid, allowed) {
+export function decide(values, order, rule, grid, allowed, change = null) {
   const mask = new Uint8Array(values.length);
   const best = (m, among) => takeBest(m, order, among, budget(rule.keep, count(among)));
   const strided = (m, among) => takeStrided(m, among, rule.keep);
@@ -84,6 +124,7 @@ export function decide(values, order, rule, grid, allowed) {
   else if (rule.kind === "topk_per_frame") perFrame(mask, allowed, grid, best);
   else if (rule.kind === "strided" && rule.per_frame) perFrame(mask, allowed, grid, strided);
   else if (rule.kind === "strided") strided(mask, allowed);
+  else if (rule.kind === "interleave") takeInterleaved(mask, order, rule, grid, allowed, change);
   else if (rule.kind === "threshold") {
     const tau = Math.fround(rule.tau);
     for (let n = 0; n < mask.length; n++) mask[n] = allowed[n] && values[n] > tau ? 1 : 0;
@@ -124,16 +165,20 @@ export function runLengths(mask, grid) {
   return lengths;
 }
 
-/** The decision of a whole plan: each stage chooses among what the one before left. Returns {mask, runs or null}. */
+/**
+ * The decision of a whole plan: each stage chooses among what the one before left. Returns {mask, runs, anchor, residual};
+ * runs (or null) as `runLengths` has them; anchor (or null) the I-frame of every frame, residual what P-frames get of it.
+ */
 export function keepOf(stages, grid, seed, firstFilled) {
   let mask = new Uint8Array(grid.t * grid.h * grid.w).fill(1);
   for (const stage of stages) {
     stage.order ??= ranking(stage.values, stage.fine, seed);
     const before = mask;
-    mask = decide(stage.values, stage.order, stage.rule, grid, before);
+    mask = decide(stage.values, stage.order, stage.rule, grid, before, stage.change);
     if (firstFilled) mask = fillFirstFrame(mask, stage.order, grid, before);
   }
-  const runs = stages.length === 1 && stages[0].rule.kind === "threshold" && stages[0].rule.runs;
-  const whole = !mask.subarray(0, grid.h * grid.w).includes(0);
-  return { mask, runs: runs && whole ? runLengths(mask, grid) : null };
+  const { rule = {}, change } = stages.length === 1 ? stages[0] : {};
+  const runs = rule.kind === "threshold" && rule.runs && !mask.subarray(0, grid.h * grid.w).includes(0);
+  const anchor = rule.kind === "interleave" ? schedule(rule, grid.t, change) : null;
+  return { mask, runs: runs ? runLengths(mask, grid) : null, anchor, residual: anchor ? rule.residual : "off" };
 }

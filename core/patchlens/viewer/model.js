@@ -65,7 +65,7 @@ export class Model {
 
   /** GMACs of the present decision; null where only the server can say. */
   get gmacs() {
-    return this.live ? gmacs(this.counts, this.manifest) : null;
+    return this.live ? gmacs(this.counts, this.manifest, this.keep) : null;
   }
 
   /** Decide anew from the sliders; where the rules are not known here, the decision stays as Python made it. */
@@ -77,7 +77,8 @@ export class Model {
 
   /** The decision as Python made it. */
   sent() {
-    return { mask: this.pack.bytes("mask"), runs: this.manifest.runs ? this.pack.ints("runs") : null };
+    const { anchor, runs } = this.manifest;
+    return { mask: this.pack.bytes("mask"), runs: runs ? this.pack.ints("runs") : null, anchor };
   }
 
   tubeletOf(frame) {

@@ -12,6 +12,7 @@ export function stagesOf(pack) {
     ...stage,
     values: pack.floats(`scores${i}`),
     fine: stage.fine ? pack.floats(`fine${i}`) : null,
+    change: stage.change ? pack.floats(`change${i}`) : null,
     setting: Object.fromEntries(stage.knobs.map((knob) => [knob.name, knob.value])),
     order: null,
   }));
@@ -30,7 +31,7 @@ export function isLive(stages) {
   return stages.every((stage) => stage.live);
 }
 
-/** {mask, runs} of the stages' present settings. */
+/** {mask, runs, anchor, residual} of the stages' present settings. */
 export function decision(stages, manifest) {
   for (const stage of stages) stage.rule = ruleOf(stage);
   const [t, h, w] = manifest.grid;
@@ -44,12 +45,19 @@ export function perTubelet(mask, size) {
   return counts;
 }
 
-/** GMACs of a decision: a + b K + c K^2 for every segment that is not empty; null where the run gave no coefficients. */
-export function gmacs(counts, manifest) {
+/**
+ * GMACs of a decision: a + b K + c K^2 for every segment that is not empty; null where the run gave no coefficients.
+ * The P-frames of an interleaved plan (`keep` of `decision`) have coefficients of their own.
+ */
+export function gmacs(counts, manifest, keep = null) {
   if (!manifest.cost) return null;
-  const [a, b, c] = manifest.cost.per_segment;
+  const { per_segment: whole, predicted } = manifest.cost;
   const segments = manifest.per_frame ? counts : [counts.reduce((x, y) => x + y, 0)];
-  return segments.reduce((sum, k) => sum + (k ? a + b * k + c * k * k : 0), 0);
+  const leans = (t) => keep?.anchor && keep.anchor[t] !== t;
+  return segments.reduce((sum, k, t) => {
+    const [a, b, c] = leans(t) ? predicted[keep.residual] : whole;
+    return sum + (k ? a + b * k + c * k * k : 0);
+  }, 0);
 }
 
 /** A knob's value in the spec grammar. */

@@ -18,7 +18,7 @@ from patchlens.keep import rule_json
 from patchlens.knobs import Knob, knobs_of
 from patchlens.registry import Selector
 from patchlens.specs import parse_plan
-from patchlens.types import Trace
+from patchlens.types import Scores, Trace
 from patchlens.views.frontier import frontier
 from patchlens.views.report import trace_json
 
@@ -43,12 +43,14 @@ def payload(trace: Trace, media: bool = True) -> bytes:
 
 
 def blobs(trace: Trace) -> dict[str, bytes]:
-    """Numbers by name: scores and finer scores per stage, mask, run lengths."""
+    """Numbers by name: scores, finer scores and change per stage, mask, run lengths."""
     out = {}
     for i, (scores, _) in enumerate(trace.stages):
         out[f"scores{i}"] = scores.values.numpy().astype("<f4").tobytes()
         if scores.fine is not None:
             out[f"fine{i}"] = scores.fine.numpy().astype("<f4").tobytes()
+        if scores.change is not None:
+            out[f"change{i}"] = scores.change.numpy().astype("<f4").tobytes()
     out["mask"] = trace.keep.mask.numpy().astype(np.uint8).tobytes()
     if trace.keep.run_length is not None:
         out["runs"] = trace.keep.run_length.numpy().astype("<i4").tobytes()
@@ -79,7 +81,8 @@ def manifest(trace: Trace) -> dict[str, Any]:
         "pictures": [int(i) for i in picture_numbers(trace)],
         "frames": _frames(trace),
         "runs": trace.keep.run_length is not None,
-        "stages": [_stage(s, scores.unit, scores.fine is not None) for s, (scores, _) in stages],
+        "anchor": None if trace.keep.anchor is None else trace.keep.anchor.tolist(),
+        "stages": [_stage(s, scores) for s, (scores, _) in stages],
         "classes": list(trace.classes or ())[:1000],
         "notes": list(trace.notes),
         "frontier": frontier(encoder),
@@ -120,11 +123,12 @@ def jpeg(picture: np.ndarray) -> bytes:
     return data.tobytes()
 
 
-def _stage(selector: Selector, unit: str, fine: bool) -> dict[str, Any]:
+def _stage(selector: Selector, scores: Scores) -> dict[str, Any]:
     """One selector of the plan: its knobs, and how they become its rule (see `controls`)."""
     knobs = [{**knob_json(k), "value": getattr(selector, k.name)} for k in knobs_of(type(selector))]
     summary = (type(selector).__doc__ or "").strip().splitlines()[:1]
-    about = {"name": selector.name, "summary": " ".join(summary), "unit": unit, "fine": fine, "knobs": knobs}
+    about = {"name": selector.name, "summary": " ".join(summary), "unit": scores.unit, "knobs": knobs}
+    about |= {"fine": scores.fine is not None, "change": scores.change is not None}
     return {**about, **controls(selector)}
 
 

@@ -87,7 +87,8 @@ def _tokens(trace: Trace) -> dict[str, Any]:
     r = trace.report
     kept = {"total": r.tokens_total, "kept": r.tokens_kept, "keep_ratio": r.keep_ratio}
     merged = {"left": r.tokens_left} if trace.request.merger else {}
-    return {**kept, **merged, "per_tubelet": trace.keep.per_frame}
+    anchor = None if trace.keep.anchor is None else trace.keep.anchor.tolist()
+    return {**kept, **merged, "per_tubelet": trace.keep.per_frame, "anchor": anchor}
 
 
 def _gmacs(trace: Trace) -> dict[str, Any]:

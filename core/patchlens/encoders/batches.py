@@ -1,0 +1,117 @@
+"""Several clips in one packed run: all frames alike, or I-frames first and then the P-frames that lean on them.
+
+It knows which tokens go into which packed sequence and back; the encoder knows the rest.
+Source: ResidualViT (arXiv 2509.13255) sec. 3; algorithms.md 2.1 (no loop over frames) and 2.2.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from patchlens.encoders.vit import Check, Output
+from patchlens.merge import Merger
+from patchlens.types import Keep, Tokens
+
+if TYPE_CHECKING:
+    from patchlens.encoders.encoder import Encoder
+
+
+def packed(
+    encoder: Encoder, tokens: Sequence[Tokens], keeps: Sequence[Keep],
+    backend: str | None = None, check: Check | None = None, merger: Merger | None = None,
+) -> list[Output]:  # fmt: skip
+    """One Output per clip from one packed sequence of all kept tokens."""
+    patches = torch.cat(
+        [x.patches if k.count == x.grid.n else x.patches[k.index] for x, k in zip(tokens, keeps, strict=True)]
+    )
+    counts = [encoder.counts(k) for k in keeps]
+    x = encoder.embed_with(encoder.fast, patches, torch.cat([k.index for k in keeps]))
+    return _split(encoder.fast(x, sum(counts, ()), backend=backend, check=check, merger=merger), counts)
+
+
+def _split(output: Output, counts: list[tuple[int, ...]]) -> list[Output]:
+    """One Output per clip."""
+    sizes = [sum(c) for c in counts]
+    pooled, out = (x.split([len(c) for c in counts]) for x in (output.pooled, output.out))
+    if output.groups is None:
+        return [Output(*parts) for parts in zip(output.patches.split(sizes), pooled, out, strict=True)]
+    first = torch.tensor([0, *sizes]).cumsum(0)[:-1].tolist()
+    groups = [torch.where(g >= 0, g - at, -1) for g, at in zip(output.groups.split(sizes), first, strict=True)]
+    patches = output.patches.split([len(g[g >= 0].unique()) for g in groups])
+    return [Output(*parts) for parts in zip(patches, pooled, out, groups, strict=True)]
+
+
+def interleaved(
+    encoder: Encoder, tokens: Sequence[Tokens], keeps: Sequence[Keep],
+    backend: str | None = None, check: Check | None = None, merger: Merger | None = None,
+) -> list[Output]:  # fmt: skip
+    """One Output per clip: a packed sequence of all I-frames, then one of all P-frames with their residual tokens.
+
+    A merger acts in the P-frames only.
+    """
+    run = functools.partial(_run, encoder, tokens, keeps, backend=backend, check=check)
+    anchors = run(intra=True)
+    rest = run(intra=False, residual=_residuals(encoder, keeps, anchors), merger=merger)
+    return [_woven(k, a, p) for k, a, p in zip(keeps, anchors, rest, strict=True)]
+
+
+def _run(
+    encoder: Encoder, tokens: Sequence[Tokens], keeps: Sequence[Keep], intra: bool, **ways: Any
+) -> list[Output]:
+    """The I-frames (or the P-frames) of all clips as one sequence; every patch of these frames is embedded."""
+    vit, counts, patches, index, kept = encoder.fast, [], [], [], []
+    for x, keep in zip(tokens, keeps, strict=True):
+        frames = keep.intra if intra else ~keep.intra
+        here = frames.repeat_interleave(keep.grid.per_frame).nonzero().squeeze(1)
+        counts.append(tuple(k for k, yes in zip(keep.per_frame, frames.tolist(), strict=True) if yes))
+        patches.append(x.patches[here])
+        index.append(here)
+        kept.append(keep.mask[here])
+    if not any(counts):
+        empty = torch.zeros(0, vit.config.width)
+        return [Output(empty, empty, torch.zeros(0, vit.config.outputs or vit.config.width))] * len(counts)
+    x = encoder.embed_with(vit, torch.cat(patches), torch.cat(index))[torch.cat(kept).to(encoder.device)]
+    return _split(vit(x, sum(counts, ()), **ways), counts)
+
+
+def _residuals(encoder: Encoder, keeps: Sequence[Keep], anchors: list[Output]) -> Tensor | None:
+    """The residual token of every P-frame, in order, (G, D); None where they get none."""
+    modes = {encoder.residual(k) for k in keeps}
+    if len(modes) > 1:
+        raise ValueError("Clips with and without residual tokens cannot share one batch; encode them apart.")
+    if modes == {"off"}:
+        return None
+    leant = []
+    for keep, output in zip(keeps, anchors, strict=True):
+        row = keep.intra.cumsum(0)[keep.anchor] - 1  # of the I-frames' features
+        leant.append(encoder.feature(output)[row[~keep.intra].to(encoder.device)].float())
+    features = torch.cat(leant)
+    if modes == {"on"}:
+        return encoder.tokenizer(features)
+    return features.new_zeros(len(features), encoder.config.width)
+
+
+def _woven(keep: Keep, anchors: Output, rest: Output) -> Output:
+    """I- and P-frames back in their order, with the P-frames' groups where tokens were merged."""
+    owner = keep.intra.repeat_interleave(keep.grid.per_frame)[keep.index]
+    pooled, out = (_merged(keep.intra, a, b) for a, b in ((anchors.pooled, rest.pooled), (anchors.out, rest.out)))
+    if rest.groups is None:
+        return Output(_merged(owner, anchors.patches, rest.patches), pooled, out)
+    ours, theirs = owner.nonzero().squeeze(1), (~owner).nonzero().squeeze(1)
+    groups, own = torch.arange(len(owner)), rest.groups.cpu()
+    groups[theirs] = torch.where(own >= 0, theirs[own.clamp(min=0)], -1)
+    survivors = torch.cat([ours, theirs[own[own >= 0].unique()]])
+    patches = torch.cat([anchors.patches, rest.patches])[survivors.argsort().to(anchors.patches.device)]
+    return Output(patches, pooled, out, groups)
+
+
+def _merged(first: Tensor, ours: Tensor, theirs: Tensor) -> Tensor:
+    """Rows of `ours` where `first` is True, and of `theirs` elsewhere, each in order."""
+    out = ours.new_empty(len(first), ours.shape[1])
+    out[first.to(ours.device)], out[~first.to(ours.device)] = ours, theirs.to(ours)
+    return out

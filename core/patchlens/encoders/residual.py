@@ -1,0 +1,116 @@
+"""The residual tokenizer: what a P-frame is told of its I-frame, as one token.
+
+It knows the module and its file, and no encoder family: `attach` looks for the file that lies beside an encoder's weights.
+Source: ResidualViT (arXiv 2509.13255) sec. 3.1; algorithms.md 2.2.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from patchlens.cache import write_whole
+from patchlens.encoders import weights as files
+from patchlens.encoders.catalog import BUNDLED
+from patchlens.encoders.loaded import Loaded
+
+ENDING = ".residual.safetensors"
+
+
+class ResidualTokenizer(nn.Module):
+    """Linear map of the L2-normalised, projected feature (b) of an I-frame to a token (d).
+
+    layers > 1 puts ReLU and a Linear(d, d) behind it, once per further layer.
+    """
+
+    def __init__(self, features: int, width: int, layers: int = 1) -> None:
+        super().__init__()
+        sizes = [features, *[width] * layers]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (..., b), of any length, to tokens (..., d)."""
+        first, *rest = self.layers
+        x = first(F.normalize(features, dim=-1))
+        for layer in rest:
+            x = layer(F.relu(x))
+        return x
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one token."""
+        return sum(layer.weight.numel() for layer in self.layers)
+
+
+def write(path: Path, tokenizer: ResidualTokenizer, card: dict[str, Any]) -> None:
+    """Write weights and card as one safetensors file, whole or not at all."""
+    tensors = {name: x.detach().cpu().float().contiguous() for name, x in tokenizer.state_dict().items()}
+    write_whole(path, save(tensors, {"card": json.dumps(card, sort_keys=True)}))
+
+
+def read(path: Path) -> tuple[ResidualTokenizer, dict[str, Any]]:
+    """A tokenizer and its card.
+
+    Raises ValueError for a file that is absent or that `patchlens train residual` did not write.
+    """
+    try:
+        with safe_open(str(path), "pt") as file:
+            card = json.loads(file.metadata()["card"])
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        width, features = state["layers.0.weight"].shape
+        made = ResidualTokenizer(features, width, len(state) // 2)
+        made.load_state_dict(state)
+    except FileNotFoundError:
+        raise ValueError(f"There is no file {path.name}; train it with `patchlens train residual`.") from None
+    except Exception as error:
+        raise ValueError(f"{path.name} is no residual tokenizer ({error}); give one that its training wrote.") from error
+    return made.eval().requires_grad_(False), card
+
+
+def beside(name: str, weights: str | None) -> Path | None:
+    """Where the tokenizer of an encoder's weights would lie: beside the file, in the folder, or among the bundled ones."""
+    if weights in (None, "bundled"):
+        return BUNDLED / f"{name}{ENDING}"
+    path = Path(weights).expanduser()
+    if path.is_dir():
+        return path / ENDING[1:]
+    return path.with_name(path.stem + ENDING) if path.is_file() else None
+
+
+def attach(loaded: Loaded, name: str, weights: str | None, given: str | None = None) -> Loaded:
+    """Give an encoder the tokenizer in the file `given`, or else the one beside its weights, where that one fits.
+
+    Raises ValueError where the given one was made for another encoder or for other weights.
+    """
+    path = Path(given).expanduser() if given else beside(name, weights)
+    if path is None or not (given or path.exists()):
+        return loaded
+    tokenizer, card = read(path)
+    if problem := _misfit(loaded, name, tokenizer, card):
+        if given:
+            raise ValueError(f"{path.name} {problem}")
+        return loaded
+    loaded.residual_tokenizer = tokenizer
+    loaded.facts["residual_tokenizer"] = files.digest(path)
+    return loaded
+
+
+def _misfit(loaded: Loaded, name: str, tokenizer: ResidualTokenizer, card: dict[str, Any]) -> str | None:
+    config, first = loaded.vit.config, tokenizer.layers[0]
+    wanted = (config.outputs if loaded.classes is None and config.outputs else config.width, config.width)
+    if (first.in_features, first.out_features) != wanted:
+        return f"maps {first.in_features} numbers to {first.out_features}; {name} needs {wanted[0]} to {wanted[1]}."
+    if card.get("encoder_weights", made_for(loaded)) != made_for(loaded):
+        return f"was trained for other weights of {name}; train one for these."
+    return None
+
+
+def made_for(loaded: Loaded) -> str:
+    """What identifies an encoder's weights: their file's digest, or the seed of random ones."""
+    return str(loaded.facts.get("sha256") or f"random {loaded.facts.get('seed')}")

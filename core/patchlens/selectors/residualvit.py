@@ -1,0 +1,86 @@
+"""ResidualViT's schedule: a full I-frame now and then, and between them P-frames that lean on it and see few patches.
+
+Which patches a P-frame keeps is the inner selector's business (`drop`); what it is told of its I-frame is the encoder's.
+Source: ResidualViT (arXiv 2509.13255) sec. 3, default N = 2, p = 0.85, most motion first.
+Departures: I-frames forced by shot cuts (`cuts=off` is the paper) and, if asked, by accumulated change (`reach`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from patchlens.interleave import Interleave
+from patchlens.keep import Rule, Strided
+from patchlens.knobs import choice, knob, text
+from patchlens.lazy import torch
+from patchlens.registry import Context, Selector, find, register
+from patchlens.types import Scores, Tokens
+
+RESIDUAL = ("auto", "on", "off", "zero")
+TOKEN = frozenset({"residual_token"})
+WINDOW = 11  # pictures of the video's own rate around each sampled one
+
+
+@register("residualvit")
+@dataclass(frozen=True)
+class ResidualViT:
+    """Interleaved I- and P-frames: every (n+1)-th frame in full, the others from 1-p of their patches and a residual token.
+
+    drop      the selector that ranks a P-frame's patches, as in motion, random, uniform, center or attention:block=2
+    residual  auto: on where the encoder has a residual tokenizer; zero: a token of zeros (ablation)
+    """
+
+    n: int = knob(2, 1, 10, step=1, unit="P-frames", help="P-frames behind each I-frame (interleave factor)")
+    p: float = knob(0.85, 0.0, 0.95, step=0.01, unit="share of patches", help="what each P-frame drops")
+    drop: str = text("motion", help="selector that ranks the patches of a P-frame: motion, random, uniform, center, ...")
+    residual: str = choice("auto", RESIDUAL, help="residual token of the I-frame in each P-frame")
+    cuts: str = choice("on", ("on", "off"), help="an I-frame wherever a new shot begins")
+    reach: float = knob(
+        0.0, 0.0, 100.0, step=1.0, unit="grey levels", help="and after so much change since the last one; 0: never"
+    )
+    requires = frozenset({"frames"})
+    monotone = False
+    alone = True  # it schedules the whole clip
+
+    def __post_init__(self) -> None:
+        token = TOKEN if self.residual == "on" else frozenset()
+        object.__setattr__(self, "requires", type(self).requires | token | self.inner.requires)
+
+    @property
+    def inner(self) -> Selector:
+        """The selector that ranks the patches.
+
+        Raises KeyError or ValueError where `drop` is no single selector, or one that is a schedule itself.
+        """
+        from patchlens.specs import parse_plugin
+
+        if getattr(find(str(self.drop).partition(":")[0].strip()), "alone", False):
+            raise ValueError(f"drop is {self.drop!r}; a schedule cannot stand inside another, take motion or random.")
+        return parse_plugin(str(self.drop))
+
+    @property
+    def clip_needs(self) -> frozenset[str]:
+        """What the inner selector needs of the clip; motion is wanted over a window of the video's own rate."""
+        needs = getattr(self.inner, "clip_needs", frozenset())
+        return needs | ({"motion window"} if "motion" in needs else frozenset())
+
+    @property
+    def seeded(self) -> bool:
+        """Whether the scores depend on the seed."""
+        return bool(getattr(self.inner, "seeded", False))
+
+    def score(self, tokens: Tokens, context: Context) -> Scores:
+        """The inner selector's scores, and how much each frame changes."""
+        from patchlens import cuts
+
+        made = self.inner.score(tokens, context)
+        pictures = tokens.frames[:: tokens.grid.tubelet].numpy()
+        facts: dict[str, Any] = {**made.facts, "drop": str(self.drop)}
+        gmacs = made.gmacs + cuts.gmacs(len(pictures))
+        return replace(made, gmacs=gmacs, facts=facts, change=torch.from_numpy(cuts.changes(pictures)))
+
+    def rule(self) -> Rule:
+        """The schedule; evenly spaced patches where the inner selector spaces them."""
+        even = isinstance(self.inner.rule(), Strided)
+        return Interleave(self.n, self.p, self.cuts == "on", self.reach, even, self.residual)
