@@ -20,7 +20,7 @@ LAYERS = [
     "limits container sampling upright decoding motion cuts album export reading wire worker video",
     "knobs registry interleave keep specs cache flops merge",  # flops is arithmetic on shapes: it knows types alone
     "encoders selectors mergers gradcam attention",
-    "metrics assembly pipeline data",
+    "metrics assembly recall pipeline data",
     "training evaluation",
     "views outputs listing",
     "cli commands __main__",

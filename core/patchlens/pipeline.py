@@ -18,12 +18,11 @@ from patchlens.cache import Cache, cache_key, default_folder
 from patchlens.encoders.resident import load_encoder
 from patchlens.keep import keep_of
 from patchlens.merge import Merger
-from patchlens.registry import Selector, knob_values, misfit
+from patchlens.registry import Selector, misfit
 from patchlens.specs import ClipSpec, EncoderSpec, Plan, Request, parse_merger, parse_plan, spec_of
-from patchlens.types import Clip, Encoding, Scores, Tokens, Trace
+from patchlens.types import Clip, Trace
 
 if TYPE_CHECKING:
-    from torch import Tensor
 
     from patchlens.encoders.encoder import Encoder
 
@@ -122,12 +121,12 @@ def run_steps(
     context = RunContext(model, clip, number, seed, clock.check)
     yield "score", 0.0
     with clock.stage("score"):
-        scores = [_score(s, tokens, context, store) for s in plan.selectors]
+        scores = [score(s, tokens, context, store) for s in plan.selectors]
         stages = tuple((x, s.rule()) for x, s in zip(scores, plan.selectors, strict=True))
         keep = keep_of(list(stages), tokens.grid, seed, model.segments == "frame")
     yield "encode", 0.0
     with clock.stage("encode_full"):
-        reference = _encode_full(model, tokens, store, clock.check)
+        reference = encode_full(model, tokens, store, clock.check)
     yield "encode", 0.5
     with clock.stage("encode_reduced"):
         encoding = model.encode(tokens, keep, clock.check, shrink)
@@ -204,48 +203,6 @@ def _decode(path: str | Path, model: Encoder, store: Cache, ways: dict[str, Any]
 
 def _clip_bytes(clip: Clip) -> int:
     return clip.frames.numel() + clip.display.numel() + len(clip.proxy or b"")
-
-
-def _encoder_key(model: Encoder) -> dict[str, Any]:
-    return {**model.facts, **{k: str(v) for k, v in model.loaded.facts.items()}}
-
-
-def _score(s: Selector, tokens: Tokens, context: RunContext, store: Cache) -> Scores:
-    """A selector's scores, cached under what they depend on and nothing more."""
-    key = {"selector": s.name, "knobs": knob_values(s, "score"), "grid": tokens.grid, "pixels": _digest(tokens.patches)}
-    if s.requires:
-        key |= {"encoder": _encoder_key(context.encoder), "label": context.label}
-    if getattr(s, "seeded", False):
-        key |= {"seed": context.seed, "clip": context.clip.source.sha256}
-    if getattr(s, "clip_needs", None):
-        motion = context.clip.motion
-        key |= {"rect": context.clip.rect, "motion": _digest(motion.values if motion else context.clip.display)}
-
-    def make() -> dict[str, Any]:
-        made = s.score(tokens, context)
-        values = {name: x for name in ("values", "fine", "change") if (x := getattr(made, name)) is not None}
-        return {**values, "unit": made.unit, "gmacs": made.gmacs, "facts": made.facts}
-
-    stored = store.arrays(cache_key(**key), make) if type(s).__module__.startswith("patchlens.") else make()
-    fine, change = stored.get("fine"), stored.get("change")
-    return Scores(stored["values"], stored["unit"], fine, stored["gmacs"], stored["facts"], change)
-
-
-def _encode_full(model: Encoder, tokens: Tokens, store: Cache, check: Callable[[], None]) -> Encoding:
-    key = cache_key(what="full", encoder=_encoder_key(model), grid=tokens.grid, pixels=_digest(tokens.patches))
-
-    def make() -> dict[str, Any]:
-        e = model.encode(tokens, None, check)
-        made = {"tokens": e.tokens, "pooled": e.pooled, "frames": e.frames, "logits": e.logits}
-        return {k: v for k, v in made.items() if v is not None}
-
-    return Encoding(**store.arrays(key, make))
-
-
-def _digest(values: Tensor) -> str:
-    from hashlib import sha256
-
-    return sha256(values.contiguous().numpy()).hexdigest()
 
 
 __all__ = ["Cancelled", "RunContext", "load_encoder", "run", "run_steps", "shared_cache"]
