@@ -18,12 +18,12 @@ from patchlens.cache import Cache, cache_key, default_folder
 from patchlens.encoders.resident import load_encoder
 from patchlens.keep import keep_of
 from patchlens.merge import Merger
+from patchlens.recall import encode_full, score
 from patchlens.registry import Selector, misfit
 from patchlens.specs import ClipSpec, EncoderSpec, Plan, Request, parse_merger, parse_plan, spec_of
 from patchlens.types import Clip, Trace
 
 if TYPE_CHECKING:
-
     from patchlens.encoders.encoder import Encoder
 
 Steps = Generator[tuple[str, float], None, Trace]
