@@ -1,4 +1,4 @@
-"""`patchlens train tiny-video` and `patchlens train tiny-clip`: arguments around the training of the bundled models."""
+"""`patchlens train tiny-video`, `train tiny-clip` and `card`: arguments around the training of the bundled models."""
 
 from __future__ import annotations
 
@@ -24,6 +24,16 @@ def tiny_video_command(
     from patchlens.training.tiny_video_run import run_training
 
     run_training(out, clips=clips, seed=seed, device=device, control=control)
+
+
+def card_command(
+    weights: Annotated[Path, typer.Argument(help="a tiny-video.safetensors")],
+    control: Annotated[list[Path] | None, typer.Option(help="folder of a finished control; repeatable")] = None,
+) -> None:
+    """Write the card of a trained tiny-video anew, with its control trainings."""
+    from patchlens.training.controls import add_to_card
+
+    typer.echo(f"wrote {add_to_card(weights, control or [])}")
 
 
 def tiny_clip_command(

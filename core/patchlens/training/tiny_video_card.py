@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import torch
@@ -19,10 +20,12 @@ from patchlens.evaluation.provenance import provenance, ran_on
 from patchlens.gradcam import token_values
 from patchlens.keep import TopK, keep_of
 from patchlens.training.checkpoints import speed_of
+from patchlens.training.controls import section
 from patchlens.training.tiny_video import CONFIG, MEAN, STD, TEST_SEED, VALIDATION_SEED, Recipe
 from patchlens.types import Clip, Keep, Scores, Tokens
 
 KEEPS = (0.5, 0.3)
+PRECISION = "bfloat16 autocast"  # of files written before it was recorded
 CHUNK = 32
 
 
@@ -37,8 +40,7 @@ def finish(folder: Path, vit: ViT, recipe: Recipe, precision: str, test: int = 1
     encoder = Encoder("tiny-video", Loaded(vit, inputs, CLASSES, "trained"), "cpu", "float32")
     card = {"config": asdict(CONFIG), "classes": CLASSES, "mean": MEAN, "std": STD, "recipe": asdict(recipe)}
     card |= {"trained": {**_provenance(folder, recipe), "precision": precision}}
-    if not (recipe.shuffled or recipe.single):
-        card |= oracle_by_block(encoder, min(256, validation))
+    card |= oracle_by_block(encoder, min(256, validation))
     full, features = _run(encoder, TEST_SEED, test)
     half, _ = _run(encoder, TEST_SEED, test, 0.5)
     _, own = _run(encoder, VALIDATION_SEED, max(2 * CONFIG.width, 2 * validation))
@@ -124,9 +126,10 @@ def as_markdown(card: dict[str, Any]) -> str:
         "# tiny-video",
         "",
         "A space-time ViT that names 16 procedural motions (`patchlens.data.motions`, default difficulty).",
-        f"Trained by `{command}`: {trained['steps']} steps, {trained['precision']},",
+        f"Trained by `{command}`: {trained['steps']} steps, {trained.get('precision', PRECISION)},",
         f"{ran_on(trained)}.",
         "",
+        *([*wrap(f"History: {card['history']}", 120), ""] if "history" in card else []),
         f"The start, {start:.0f} % of the steps, uses clips that grow from easy to the default difficulty, and token",
         "choice that leans to frame differences; two per-token losses (actor or not; which motion) fade out by",
         f"{tokens:.0f} %. After the start, tokens are dropped at random only, full clips included.",
@@ -140,12 +143,10 @@ def as_markdown(card: dict[str, Any]) -> str:
         "It cannot see anything else: on real footage its answers are guesses, and the app and the JSON say so by the",
         "distance of the clip's feature from those of its own kind.",
     ]
-    return "\n".join(lines + _oracle_table(card)) + "\n"
+    return "\n".join([*lines, *_oracle_table(card), *section(card.get("controls", []))]) + "\n"
 
 
 def _oracle_table(card: dict[str, Any]) -> list[str]:
-    if "oracle_by_block" not in card:
-        return []
     names = [k for k in card["oracle_by_block"][0] if k != "block"]
     return [
         "",

@@ -68,14 +68,16 @@ class TinyVideo(Training):
         return Loss(loss, len(noise), {"task": task})
 
     def validate(self) -> dict[str, float]:
-        return {name: self.accuracy(keep) for name, keep in zip(self.checks, (1.0, 0.5), strict=True)}
+        kept = zip(self.checks, (1.0, 0.5), strict=True)
+        return {name: self.right(self.held_out, VALIDATION_SEED, keep) / self.held_out for name, keep in kept}
 
-    def accuracy(self, keep: float) -> float:
-        """Top-1 on held-out clips of the default difficulty, with a random share `keep` of the tokens."""
+    @torch.no_grad()
+    def right(self, count: int, seed: int, keep: float = 1.0) -> int:
+        """How many of `count` held-out clips of its own kind it names, with a random share `keep` of the tokens."""
         generator, right = torch.Generator().manual_seed(0), 0
         control = Clips(self.recipe, 0).control
-        for start in range(0, self.held_out, 64):
-            frames, labels, _ = batch(range(start, min(self.held_out, start + 64)), seed=VALIDATION_SEED)
+        for start in range(0, count, 64):
+            frames, labels, _ = batch(range(start, min(count, start + 64)), seed=seed)
             patches = cut(torch.from_numpy(control(frames, start)), CONFIG.tubelet, CONFIG.patch).flatten(2)
             noise = torch.rand(len(frames), CONFIG.tokens, generator=generator)
             index = choose(patches, int(keep * CONFIG.tokens), False, noise)
@@ -85,7 +87,7 @@ class TinyVideo(Training):
                 x = self.vit.embed(x, index.flatten().to(self.device))
                 out = self.vit(x, (index.shape[1],) * len(frames)).out
             right += int((out.argmax(1).cpu() == torch.from_numpy(labels)).sum())
-        return right / self.held_out
+        return right
 
 
 def run_training(
@@ -93,8 +95,10 @@ def run_training(
 ) -> None:
     """The whole of `patchlens train tiny-video`: train (or resume), measure, and write model and card into `folder`.
 
+    A control gets no model file, but `control.json`: what it reached on held-out clips of its own kind.
     Raises ValueError for a control that is not none, shuffled or single.
     """
+    from patchlens.training.controls import measure_control
     from patchlens.training.tiny_video_card import finish
 
     if control not in ("none", "shuffled", "single"):
@@ -103,5 +107,7 @@ def run_training(
     on = own_device(device)
     training = TinyVideo(recipe, on)
     fit(training, folder)
-    if training.share.first:
+    if training.share.first and control != "none":
+        print(f"wrote {measure_control(folder, control, training)}")
+    elif training.share.first:
         print(f"wrote {finish(folder, training.vit.cpu(), recipe, precision(on))}")
