@@ -73,10 +73,13 @@ def sweep_command(
     from patchlens.evaluation.markdown import by_group, check_group, table_of
     from patchlens.evaluation.rows import difficulty_edges, metric, rows_of
     from patchlens.evaluation.sweep import measure_runs
+    from patchlens.evaluation.provenance import provenance
     from patchlens.outputs import check_targets
 
     check_targets({"json": json}, Path(where))
     check_group(by)
+    asked = {"command": command_line(context), "views": views, "seed": seed, "seeds": seeds, "frames": frames}
+    asked["provenance"] = provenance()  # as it was when the code was read
     samples = open_set(where, seed, limit, videos, split)
     runs = _runs(samples, encoder, weights, {"device": device, "dtype": dtype}, probe, trained, seed, frames)
     model = runs[0][0]
@@ -96,7 +99,7 @@ def sweep_command(
         typer.echo(f"note: {note}")
     result = {"rows": rows, "notes": notes, "n": len(table.names), "metric": metric(table),
               "difficulty_edges": difficulty_edges(table), "skipped": list(table.skipped)}  # fmt: skip
-    _write(json, result, model, samples, command=command_line(context), views=views, seed=seed, seeds=seeds, frames=frames)
+    _write(json, result, model, samples, asked)
 
 
 def principles_command(
@@ -127,9 +130,12 @@ def principles_command(
     from patchlens.cache import write_whole
     from patchlens.data.datasets import open_set
     from patchlens.evaluation import principles as five
+    from patchlens.evaluation.provenance import provenance
     from patchlens.outputs import check_targets
 
     check_targets({"json": json, "markdown": markdown}, Path(where))
+    asked = {"command": command_line(context), "views": views, "seed": seed, "seeds": seeds, "frames": frames}
+    asked["provenance"] = provenance()
     samples = open_set(where, seed, limit, videos, split)
     runs = _runs(samples, encoder, weights, {"device": device, "dtype": dtype}, probe, trained, seed, frames)
     predicted = f"{oracle}{',' if ':' in oracle else ':'}label=predicted"
@@ -141,9 +147,7 @@ def principles_command(
     typer.echo(five.text(result))
     if markdown is not None:
         write_whole(markdown, (five.markdown(result) + "\n").encode())
-    _write(
-        json, result, runs[0][0], samples, command=command_line(context), views=views, seed=seed, seeds=seeds, frames=frames
-    )
+    _write(json, result, runs[0][0], samples, asked)
 
 
 def _runs(
@@ -173,17 +177,18 @@ def _told(skipped: tuple[str, ...]) -> list[str]:
     return [f"{count} {'are' if len(skipped) > 1 else 'is'} left out; the first: {skipped[0]}"]
 
 
-def _write(json: Path | None, result: dict[str, Any], model: Encoder, samples: SampleSet, **asked: Any) -> None:
-    """Write the result with where it comes from, and forget the parts it was made of."""
+def _write(
+    json: Path | None, result: dict[str, Any], model: Encoder, samples: SampleSet, asked: dict[str, Any]
+) -> None:
+    """Write the result with what was asked and where it comes from, and forget the parts it was made of."""
     if json is None:
         return
     from patchlens.cache import write_whole
     from patchlens.evaluation.parts import forget
-    from patchlens.evaluation.provenance import provenance
     from patchlens.evaluation.shipped import dumps
 
     known = {k: model.loaded.facts.get(k) for k in ("sha256", "oracle_block")}  # which weights these figures are about
-    whole = {"encoder": model.facts | known, "data": samples.name, **asked, "provenance": provenance(), **result}
+    whole = {"encoder": model.facts | known, "data": samples.name, **asked, **result}
     write_whole(json, dumps(whole).encode())
     forget(_parts(json))
 
