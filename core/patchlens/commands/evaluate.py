@@ -71,9 +71,9 @@ def sweep_command(
     """
     from patchlens.data.datasets import open_set
     from patchlens.evaluation.markdown import by_group, check_group, table_of
+    from patchlens.evaluation.provenance import provenance
     from patchlens.evaluation.rows import difficulty_edges, metric, rows_of
     from patchlens.evaluation.sweep import measure_runs
-    from patchlens.evaluation.provenance import provenance
     from patchlens.outputs import check_targets
 
     check_targets({"json": json}, Path(where))
