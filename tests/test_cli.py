@@ -273,6 +273,7 @@ BAD = [
     (("--npz", "FOLDER/nowhere/a.npz"), "nowhere is not there; make it or choose another."),
     (("--json", "FOLDER/nowhere/a.json"), "nowhere is not there; make it or choose another."),
     (("--html", "FOLDER"), "is a folder; give a file name in it."),
+    (("--selector", "rlt", "--selector", "random", "--json", "-"), "--json holds one run; give one --selector"),
     (("--frames", "0"), "frames"),
     (("--frames", "many"), "frames"),
     (("--seed", "x"), "seed"),
@@ -343,8 +344,16 @@ def test_nothing_is_written_when_one_output_cannot_be_made(patchlens_command, vi
 
 
 def test_every_output_at_once(patchlens_command, video, tmp_path):
-    kinds = ("json", "npz", "html", "mp4", "png")
+    kinds = ("json", "npz", "csv", "html", "mp4", "png")
     words = [w for kind in kinds for w in (f"--{kind}", tmp_path / f"out.{kind}")]
     assert patchlens_command("run", video, *TINY, "--selector", "rlt", *words)[0] == 0
     assert sorted(f.name for f in tmp_path.iterdir()) == sorted(f"out.{kind}" for kind in kinds)
     assert all(f.stat().st_size > 500 for f in tmp_path.iterdir())
+
+
+def test_several_plans_share_one_report(patchlens_command, video, tmp_path):
+    words = ("--selector", "rlt", "--selector", "random:keep=0.5", "--html", tmp_path / "duel.html")
+    status, out, err = patchlens_command("run", video, *TINY, *words)
+    assert status == 0 and err == ""
+    assert out.index("rlt:tau=0.1: keeps") < out.index("random:keep=0.5: keeps")
+    assert (tmp_path / "duel.html").read_text().count('class="payload"') == 2

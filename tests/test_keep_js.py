@@ -53,7 +53,10 @@ function failures(cases) {
   });
 }
 """
-OFFER = "keepOf, tieHash, ranking, runLengths, fromBase64, unpack, stagesOf, decision, gmacs, perTubelet, planSpec"
+OFFER = (
+    "keepOf, tieHash, ranking, runLengths, count, fromBase64, unpack, stagesOf, decision, gmacs, perTubelet, planSpec, "
+    "parsed, spend, shortest, overlapOf, spearman, inside, zoomed, brought, partOf"
+)
 
 
 def script() -> str:
@@ -130,6 +133,13 @@ def cases() -> list[dict[str, Any]]:
     assert kinds == {"all", "topk", "topk_per_frame", "strided", "threshold", "interleave"}
     assert sum(c["runs"] is not None for c in made) > 20 and sum(c["anchor"] is not None for c in made) > 100
     return made
+
+
+def in_lens(expression: str, data: Any, folder: Any) -> Any:
+    """An expression's value: in node where there is one, else in the browser."""
+    if shutil.which("node"):
+        return in_node(expression, data, folder)
+    return evaluate_alone(f"(data) => {{ {script()} return {expression}; }}", data)
 
 
 def in_node(expression: str, data: Any, tmp_path: Any) -> Any:

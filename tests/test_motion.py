@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from clips import encode, moving
+from patchlens.motion import flow_maps, pooled
 from patchlens.video import read
 
 
@@ -34,6 +35,11 @@ def test_codec_vectors_measure_a_slide_of_four_pixels_a_frame(folder, codec, kin
     speed = values[1:].flatten(1).median(1).values / passed
     assert float(speed.median()) == pytest.approx(4, abs=0.3)
     assert torch.equal(values[0], values[1])
+    ways = clip.motion.flow
+    assert ways.shape == (*values.shape, 2) and ways.dtype == torch.float32
+    assert float((ways[1:, ..., 0].flatten(1).median(1).values / passed).median()) == pytest.approx(-4, abs=0.3)
+    assert float(ways[1:, ..., 1].abs().median()) < 0.3, "it slides to the left, neither up nor down"
+    assert (ways.norm(dim=-1) <= values * 1.0001 + 1e-4).all(), "no way is longer than its length"
 
 
 def test_where_the_codec_has_no_vectors_flow_measures_it(folder):
@@ -42,6 +48,32 @@ def test_where_the_codec_has_no_vectors_flow_measures_it(folder):
     assert clip.motion.kind == "DIS flow"
     assert float(clip.motion.values[1:].median()) == pytest.approx(3, abs=0.4)
     assert torch.equal(clip.motion.values[0], clip.motion.values[1])
+    assert clip.motion.flow[1:].flatten(0, 2).median(0).values.tolist() == pytest.approx([-3, 0], abs=0.4)
+
+
+@pytest.mark.parametrize(("rotation", "way"), [(0, (-8, 0)), (90, (0, 8)), (180, (8, 0)), (270, (0, -8))])
+def test_ways_turn_with_the_picture_and_agree_with_optical_flow(folder, rotation, way):
+    path = encode(folder / f"way{rotation}.mp4", moving(24, dx=4), rotation=rotation, options={"bf": "0"})
+    clip = read(path, frames=10, motion=True)
+    _, seen = flow_maps(list(clip.display.numpy()), clip.source.size_hw)
+    for ways in (clip.motion.flow, torch.from_numpy(seen)):
+        middle = ways[2:-1].flatten(0, 2).median(0).values.tolist()
+        assert middle == pytest.approx(way, abs=0.5)
+
+
+def test_what_comes_and_goes_has_length_and_no_way(folder):
+    there = moving(5, dx=4)
+    path = encode(folder / "swing.mp4", np.concatenate([there, there[::-1]] * 3), options={"bf": "0"})
+    motion = read(path, frames=3, motion=True).motion
+    assert float(motion.values[1:].median()) > 20 > 6 > float(motion.flow[1:].norm(dim=-1).median())
+
+
+def test_pooling_averages_by_area_inside_the_rectangle():
+    maps = np.arange(12, dtype=np.float32).reshape(1, 3, 4)
+    whole = pooled(maps, (0, 0, 64, 48), (48, 64), (1, 1))
+    assert whole.item() == pytest.approx(maps.mean())
+    right = pooled(np.stack([maps, -maps], -1), (24, 0, 64, 16), (48, 64), (1, 1))
+    assert right.ravel() == pytest.approx([(0.5 * 1 + 2 + 3) / 2.5, -(0.5 * 1 + 2 + 3) / 2.5])
 
 
 def test_motion_is_upright_and_in_its_place(folder):

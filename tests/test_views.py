@@ -18,12 +18,13 @@ import pytest
 import torch
 from patchlens.keep import _KINDS, Rule, TopK, best
 from patchlens.knobs import choice, knob
-from patchlens.types import Trace
+from patchlens.outputs import csv_bytes
+from patchlens.types import MotionMap, Trace
 from patchlens.views import bundle
 from patchlens.views.card import card
 from patchlens.views.figures import score_histogram, tokens_over_time
 from patchlens.views.overlay import contact_sheet, overlay, save_mp4, save_png, tubelet_frame
-from patchlens.views.player import controls, display_rect, manifest, payload
+from patchlens.views.player import MOST_LANES, controls, display_rect, manifest, payload, payloads
 from patchlens.views.report import dumps, html_report, tidy, trace_json
 from traces import HOSTILE, frame_trace, toy_trace
 
@@ -102,6 +103,67 @@ def test_payload_carries_scores_as_float32_and_the_decision(trace: Trace) -> Non
     picture = cv2.imdecode(np.frombuffer(blobs["picture0"], np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     assert picture.shape == tuple(trace.clip.display.shape[1:])
     assert np.abs(picture.astype(int) - trace.clip.display[found["pictures"][0]].numpy()).mean() < 6
+
+
+def test_motion_travels_as_the_way_of_each_token_in_display_pixels() -> None:
+    trace = toy_trace(crop=True)  # display = source, 120 x 200; the encoder sees columns 40..160
+    assert "flow" not in opened(payload(trace))[1]
+    ways = torch.zeros(8, 12, 20, 2)  # blocks of 10 pixels
+    ways[2, 0, 4:6] = torch.tensor([3.0, -1.0])
+    ways[3, :2, 4] = torch.tensor([1.0, 0.0])
+    clip = replace(trace.clip, motion=MotionMap(ways.norm(dim=-1), "codec vectors", 0.0, ways))
+    _, blobs = opened(payload(replace(trace, clip=clip)))
+    found = np.frombuffer(blobs["flow"], "<f4").reshape(4, 6, 10, 2)
+    # cells are 12 x 20 pixels: cell (0, 0) is columns 40..52 and rows 0..20, two rows of blocks and 1.2 columns
+    assert found[1, 0, 0] == pytest.approx([0.5 * 3 + (10 * 1.0) / 12, 0.5 * -1], rel=1e-5)
+    assert np.count_nonzero(np.abs(found).sum(-1)) == 2 and found[1, 0, 1, 0] == pytest.approx(0.5 * 3 * 8 / 12)
+    bare = replace(clip, motion=MotionMap(ways.norm(dim=-1), "codec vectors"))
+    assert "flow" not in opened(payload(replace(trace, clip=bare)))[1], "lengths alone give no arrows"
+
+
+def test_merged_groups_travel_as_token_numbers() -> None:
+    trace = toy_trace()
+    groups = torch.where(trace.keep.mask, torch.arange(trace.grid.n), -1)
+    _, blobs = opened(payload(replace(trace, encoding=replace(trace.encoding, groups=groups))))
+    assert np.array_equal(np.frombuffer(blobs["groups"], "<i4"), groups.numpy())
+    assert "groups" not in opened(payload(trace))[1]
+
+
+def test_only_the_first_of_several_payloads_brings_pictures() -> None:
+    first, second = (opened(data) for data in payloads([toy_trace(), toy_trace(tau=0.5)]))
+    assert first[0]["media"] and "picture0" in first[1]
+    assert not second[0]["media"] and not any(name.startswith("picture") for name in second[1])
+    assert second[0]["pictures"] == first[0]["pictures"]
+    with pytest.raises(ValueError, match="The traces differ in clip, frames or encoder"):
+        payloads([toy_trace(), frame_trace()])
+    with pytest.raises(ValueError, match="0 traces were given"):
+        payloads([])
+    with pytest.raises(ValueError, match="5 traces were given; a page shows one to 4"):
+        payloads([toy_trace()] * (MOST_LANES + 1))
+
+
+def test_a_notebook_widget_holds_the_same_payloads() -> None:
+    trace, other = toy_trace(), toy_trace(tau=0.5)
+    widget = trace.widget(other)
+    assert [bytes(p) for p in widget.payloads] == payloads([trace, other])
+    assert "export default { render }" in widget._esm and ".pl-lanes" in widget._css
+
+
+def test_csv_has_one_row_per_token(trace: Trace) -> None:
+    head, *rows = csv_bytes(trace).decode().splitlines()
+    table = [dict(zip(head.split(","), row.split(","), strict=True)) for row in rows]
+    assert len(table) == trace.grid.n
+    assert [(int(r["t"]), int(r["y"]), int(r["x"])) for r in table] == [trace.grid.cell(n) for n in range(trace.grid.n)]
+    assert [r["kept"] == "1" for r in table] == trace.keep.mask.tolist()
+    number = "" if len(trace.stages) == 1 else "1"
+    values = np.array([r[f"value{number}"] for r in table], np.float32)
+    assert np.array_equal(values, trace.scores.values.numpy()), "nine digits give the float32 back"
+    ranks = np.array([int(r[f"rank{number}"]) for r in table])
+    assert sorted(ranks) == list(range(1, trace.grid.n + 1))
+    best_first = values[np.argsort(ranks)]
+    assert (best_first[:-1] >= best_first[1:]).all()
+    lengths = trace.keep.run_length
+    assert [r["run"] for r in table] == ([""] * trace.grid.n if lengths is None else [str(x) for x in lengths.tolist()])
 
 
 def test_frames_point_at_pictures_and_true_times(trace: Trace) -> None:

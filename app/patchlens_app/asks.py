@@ -60,7 +60,7 @@ class Ask:
         guard = {} if ours else {"isolate": True, "limits": Limits.public()}
         return {
             "encoder": self.encoder, "weights": self.weights, "selector": self.selector, "label": self.label,
-            "frames": self.frames, "seed": self.seed, "proxy": True, "name": self.name, **guard,
+            "frames": self.frames, "seed": self.seed, "proxy": True, "motion": True, "name": self.name, **guard,
         }  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from patchlens_app.shelf import Shelf
 
 log = logging.getLogger("patchlens.app")
 Message = dict[str, Any]
-SAVES = {"json": "JSON", "png": "PNG", "mp4": "MP4", "html": "Report"}
+SAVES = {"json": "JSON", "csv": "CSV", "png": "PNG", "mp4": "MP4", "html": "Report"}
 PUZZLED = "Something went wrong inside PatchLens, not with your video; the server's log has the details."
 
 

@@ -44,6 +44,7 @@ def list_command(json: Annotated[bool, typer.Option("--json", help="as JSON")] =
     typer.echo(as_json() if json else as_text())
 
 
+PLANS = "the plan (default rlt), as in rlt:tau=0.1 or rlt:tau=0.1+random:keep=0.5; give several to compare them in --html"
 Extra = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
@@ -53,7 +54,7 @@ def run_command(
     video: Annotated[Path, typer.Argument(help="a video file")],
     encoder: Annotated[str, typer.Option(help="see `patchlens list`")] = "tiny-video",
     weights: Annotated[str | None, typer.Option(help="a tag, a file or folder, or random")] = None,
-    selector: Annotated[str, typer.Option(help="the plan, as in rlt:tau=0.1 or rlt:tau=0.1+random:keep=0.5")] = "rlt",
+    selector: Annotated[list[str] | None, typer.Option(help=PLANS)] = None,
     merger: Annotated[str | None, typer.Option(help="shortens the sequence inside the blocks, as in tome:r=8")] = None,
     label: Annotated[str | None, typer.Option(help="the clip's class, for the oracle and the report")] = None,
     frames: Annotated[int, typer.Option(min=1, max=512, help="frames to sample")] = 16,
@@ -64,6 +65,7 @@ def run_command(
     seed: Annotated[int, typer.Option(help="for random choices and random weights")] = 0,
     json: Annotated[str | None, typer.Option(help="write the report here; - prints it")] = None,
     npz: Annotated[Path | None, typer.Option(help="write mask, scores and run_length, each (t, h, w)")] = None,
+    csv: Annotated[Path | None, typer.Option(help="write one row per token: place, value, rank, kept, run")] = None,
     html: Annotated[Path | None, typer.Option(help="write the one-file offline report")] = None,
     mp4: Annotated[Path | None, typer.Option(help="write the overlay video (H.264)")] = None,
     png: Annotated[Path | None, typer.Option(help="write a contact sheet")] = None,
@@ -72,21 +74,22 @@ def run_command(
     """Run one video through a plan and the full encoder. A selector's knobs may follow as options: --tau 0.1."""
     from patchlens.outputs import check_targets, save
 
-    outputs = {"json": json, "npz": npz, "html": html, "mp4": mp4, "png": png}
-    check_targets(outputs, video)
+    outputs = {"json": json, "npz": npz, "csv": csv, "html": html, "mp4": mp4, "png": png}
+    plans = [with_knobs(plan, context.args) for plan in selector or ["rlt"]]
+    check_targets(outputs, video, len(plans))
     options = dict(
-        encoder=encoder, weights=weights, selector=with_knobs(selector, context.args), merger=merger, label=label,
+        encoder=encoder, weights=weights, merger=merger, label=label,
         frames=frames, fps=fps, span=parse_span(span), seed=seed, device=device, dtype=dtype, cache=not no_cache,
-        isolate=True, proxy=bool(html or mp4), progress=_progress(quiet=json == "-"),
+        isolate=True, proxy=bool(html or mp4), motion=bool(html), progress=_progress(quiet=json == "-"),
     )  # fmt: skip
     from patchlens.pipeline import run
 
-    trace = run(video, **options)
-    save(trace, outputs)
+    trace, *others = (run(video, selector=plan, **options) for plan in plans)
+    save(trace, outputs, others)
     if json != "-":
         from patchlens.outputs import summary
 
-        typer.echo(summary(trace))
+        typer.echo("\n\n".join(map(summary, (trace, *others))))
 
 
 def with_knobs(spec: str, extra: list[str]) -> str:

@@ -41,20 +41,25 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class MotionMap:
-    """Motion magnitude per pixel block since the previous sampled frame.
+    """Motion magnitude per pixel block since the previous sampled frame, and which way it went.
 
     `values` float32 (T, a, b), in pixels of the upright source; `kind` says where it came from ("codec vectors" or
-    "DIS flow"), `seconds` what it took to get.
+    "DIS flow"), `seconds` what it took to get. `flow` float32 (T, a, b, 2): mean way (dx right, dy down), or None.
     """
 
     values: Tensor
     kind: str
     seconds: float = 0.0
+    flow: Tensor | None = None
 
     def __post_init__(self) -> None:
         require(
             self.values.ndim == 3,
             f"MotionMap.values has shape {tuple(self.values.shape)}; it must be (T, a, b).",
+        )
+        require(
+            self.flow is None or self.flow.shape == (*self.values.shape, 2),
+            f"MotionMap.flow must have shape {(*self.values.shape, 2)}, one (dx, dy) for each value.",
         )
 
 

@@ -1,4 +1,7 @@
-"""How much every block of the picture moved since the previous sampled frame, from the codec or from optical flow.
+"""How much, and which way, every block of the picture moved since the previous sampled frame: by codec or optical flow.
+
+Everywhere a map has three channels: the length of the way (|vector| summed over pictures), and the way itself, dx to
+the right and dy down (vectors summed), so that a thing that goes and comes back has length but no way.
 
 Codec vectors are free but crude: they are what the encoder found cheap, between a picture and its references. Pictures
 are taken in order of presentation. The vectors of a P-picture reach back to the I- or P-picture before it, so each of the
@@ -35,7 +38,7 @@ def grid_of(size_hw: tuple[int, int]) -> tuple[int, int]:
 
 @dataclass
 class _Picture:
-    """Vector sums of one picture over blocks: |vector| x area share, and area share, for the past and the future."""
+    """Vector sums of one picture over blocks: (3, a, b) channels x area share for the past and the future; area share."""
 
     bidirectional: bool
     sampled: bool
@@ -46,7 +49,7 @@ class _Picture:
 
 @dataclass
 class VectorSum:
-    """Adds |vector| up from one sampled picture to the next. Feed every picture with `add`, then take `maps`."""
+    """Adds vectors up from one sampled picture to the next. Feed every picture with `add`, then take `maps`."""
 
     codec: str
     size_hw: tuple[int, int] | None = None
@@ -69,18 +72,19 @@ class VectorSum:
         if not this.bidirectional:
             self._close()
 
-    def maps(self, turn: Turn) -> np.ndarray:
-        """Float32 (T, a, b) over the upright picture: pixels since the previous sampled one."""
+    def maps(self, turn: Turn) -> tuple[np.ndarray, np.ndarray]:
+        """Over the upright picture, in pixels since the previous sampled one: lengths (T, a, b), ways (T, a, b, 2)."""
         self._close()
         rows, cols = (_overlap(size) for size in self.size_hw)
-        maps = np.stack([turn.apply(rows @ one @ cols.T) for one in self._out])
-        return copy_first(maps.astype(np.float32))
+        maps = np.stack([turn.apply(np.moveaxis(rows @ one @ cols.T, 0, -1)) for one in self._out])
+        maps = copy_first(maps.astype(np.float32))
+        return np.ascontiguousarray(maps[..., 0]), turned(maps[..., 1:], turn)
 
     def _read(self, picture: Any, sampled: bool) -> _Picture:
         self.size_hw = self.size_hw or (picture.height, picture.width)
         self._pictures += 1
         grid = grid_of(self.size_hw)
-        past, future, area = (np.zeros(grid) for _ in range(3))
+        past, future, area = np.zeros((3, *grid)), np.zeros((3, *grid)), np.zeros(grid)
         bidirectional = int(picture.pict_type) in (_B, _BI)
         side = picture.side_data.get("MOTION_VECTORS")
         if side is not None and (picture.height, picture.width) == self.size_hw:
@@ -88,10 +92,10 @@ class VectorSum:
             self._moving += len(vectors) > 0
             back = vectors["source"] < 0
             if back.all():
-                past, area = _blocks(vectors, grid)
+                past, area = _blocks(vectors, grid, -1)
             else:
-                past, seen = _blocks(vectors[back], grid)
-                future, seen_too = _blocks(vectors[~back], grid)
+                past, seen = _blocks(vectors[back], grid, -1)
+                future, seen_too = _blocks(vectors[~back], grid, 1)
                 area = seen + seen_too
         return _Picture(bidirectional, sampled, past, future, area)
 
@@ -101,7 +105,7 @@ class VectorSum:
         if not group:
             return
         last, length = group[-1], len(group)
-        before = self._speed if self._speed is not None else np.zeros(grid_of(self.size_hw))
+        before = self._speed if self._speed is not None else np.zeros((3, *grid_of(self.size_hw)))
         for place, one in enumerate(group, 1):
             if not last.bidirectional and last.area.any():
                 speed = last.past / length
@@ -116,18 +120,28 @@ class VectorSum:
                 self._sum = None
 
 
-def _blocks(vectors: np.ndarray, grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Sum |vector| x area and area over blocks; area is a share of one block, so an intra block counts as still."""
+def _blocks(vectors: np.ndarray, grid: tuple[int, int], sign: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sum of (|vector|, dx, dy) x area over blocks, (3, a, b), and area (a, b); an intra block counts as still.
+
+    Vectors point from a block to its reference; `sign` makes them the way that things go: -1 for a past reference. Area
+    is a share of one block.
+    """
+    scale = np.maximum(vectors["motion_scale"], 1)
     x, y = vectors["motion_x"].astype(np.float32), vectors["motion_y"].astype(np.float32)
-    length = np.sqrt(x * x + y * y) / np.maximum(vectors["motion_scale"], 1)
+    length = np.sqrt(x * x + y * y) / scale
     area = vectors["w"].astype(np.float32) * vectors["h"] / BLOCK**2
     row = (vectors["dst_y"] // BLOCK).clip(0, grid[0] - 1)
     col = (vectors["dst_x"] // BLOCK).clip(0, grid[1] - 1)
     index, total = row.astype(np.int64) * grid[1] + col, grid[0] * grid[1]
-    return (
-        np.bincount(index, length * area, total).reshape(grid),
-        np.bincount(index, area, total).reshape(grid),
-    )
+    spread = lambda values: np.bincount(index, values * area, total).reshape(grid)  # noqa: E731
+    return np.stack([spread(length), spread(sign * x / scale), spread(sign * y / scale)]), spread(1.0)
+
+
+def turned(ways: np.ndarray, turn: Turn) -> np.ndarray:
+    """Vectors (..., 2) of a stored picture as they point in the upright one."""
+    if turn.transpose:
+        ways = ways[..., ::-1]
+    return ways * np.array([-1 if turn.mirror_x else 1, -1 if turn.mirror_y else 1], np.float32)
 
 
 def _overlap(size: int) -> np.ndarray:
@@ -146,13 +160,13 @@ def copy_first(maps: np.ndarray) -> np.ndarray:
     return maps
 
 
-def flow_maps(display: list[np.ndarray], source_hw: tuple[int, int]) -> np.ndarray:
-    """|DIS optical flow| between consecutive sampled pictures, float32 (T, a, b) in source pixels.
+def flow_maps(display: list[np.ndarray], source_hw: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """DIS optical flow between consecutive sampled pictures, float32 in source pixels: lengths (T, a, b), ways (..., 2).
 
     `display`: upright uint8 (h, w, 3) pictures; flow is computed on grey copies of at most 224 px a side.
     """
     grid = grid_of(source_hw)
-    maps = np.zeros((len(display), *grid), np.float32)
+    maps = np.zeros((len(display), *grid, 3), np.float32)
     height, width = display[0].shape[:2]
     shrink = min(1.0, _FLOW_SIDE / max(height, width))
     small = max(16, round(width * shrink)), max(16, round(height * shrink))
@@ -160,7 +174,28 @@ def flow_maps(display: list[np.ndarray], source_hw: tuple[int, int]) -> np.ndarr
     unit = np.array([source_hw[1] / small[0], source_hw[0] / small[1]], np.float32)
     grey = [cv2.cvtColor(cv2.resize(x, small, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY) for x in display]
     for place in range(1, len(grey)):
-        flow = engine.calc(grey[place - 1], grey[place], None) * unit
-        length = np.nan_to_num(np.hypot(flow[..., 0], flow[..., 1]))
-        maps[place] = cv2.resize(length, grid[::-1], interpolation=cv2.INTER_AREA)
-    return copy_first(maps)
+        flow = np.nan_to_num(engine.calc(grey[place - 1], grey[place], None) * unit)
+        channels = np.dstack([np.hypot(flow[..., 0], flow[..., 1]), flow])
+        maps[place] = cv2.resize(channels, grid[::-1], interpolation=cv2.INTER_AREA)
+    copy_first(maps)
+    return np.ascontiguousarray(maps[..., 0]), np.ascontiguousarray(maps[..., 1:])
+
+
+def pooled(
+    maps: np.ndarray, rect: tuple[float, float, float, float], source_hw: tuple[int, int], cells: tuple[int, int]
+) -> np.ndarray:
+    """Area means of maps (T, a, b, ...) over the source inside `rect` (x0, y0, x1, y1), in cells: (T, h, w, ...)."""
+    (height, width), (rows, columns) = source_hw, maps.shape[1:3]
+    x0, y0, x1, y1 = rect
+    down = _shares(rows, y0 * rows / height, y1 * rows / height, cells[0])
+    across = _shares(columns, x0 * columns / width, x1 * columns / width, cells[1])
+    return np.einsum("ha,tab...,wb->thw...", down, maps, across, optimize=True)
+
+
+def _shares(length: int, start: float, end: float, cells: int) -> np.ndarray:
+    """(cells, length): which share of each cell each of `length` samples covers; rows sum to 1."""
+    edges = np.linspace(start, end, cells + 1)
+    places = np.arange(length)
+    cover = np.minimum(edges[1:, None], places + 1) - np.maximum(edges[:-1, None], places)
+    cover = cover.clip(min=0)
+    return cover / cover.sum(1, keepdims=True).clip(min=1e-9)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,15 @@ from patchlens.cache import write_whole
 from patchlens.types import Trace
 
 
-def check_targets(outputs: dict[str, Any], video: Path) -> None:
-    """Raises ValueError before any work when an output has no folder, is the video itself, or is named twice."""
+def check_targets(outputs: dict[str, Any], video: Path, runs: int = 1) -> None:
+    """Raises ValueError before any work when an output has no folder, is the video itself, or is named twice.
+
+    So it does for several runs and an output that can hold only one: all but html.
+    """
     taken = {video.resolve(): "the video itself"}
     for kind, target in outputs.items():
+        if target is not None and runs > 1 and kind != "html":
+            raise ValueError(f"--{kind} holds one run; give one --selector, or only --html for several.")
         if target in (None, "-"):
             continue
         path = Path(target).resolve()
@@ -30,9 +37,13 @@ def check_targets(outputs: dict[str, Any], video: Path) -> None:
         taken[path] = f"also the target of --{kind}"
 
 
-def save(trace: Trace, outputs: dict[str, Any]) -> None:
-    """Write the asked-for files (json, npz, html, mp4, png); json "-" prints."""
-    made = {kind: _MAKERS[kind](trace) for kind, target in outputs.items() if target is not None}
+def save(trace: Trace, outputs: dict[str, Any], others: Sequence[Trace] = ()) -> None:
+    """Write the asked-for files (json, npz, csv, html, mp4, png); json "-" prints.
+
+    `others` are further plans' traces of the clip, for the report to show beside the first.
+    """
+    asked = [kind for kind, target in outputs.items() if target is not None]
+    made = {kind: _MAKERS[kind](trace, *(others if kind == "html" else ())) for kind in asked}
     for kind, data in made.items():
         if outputs[kind] == "-":
             sys.stdout.write(data.decode() + "\n")
@@ -57,10 +68,31 @@ def _json(trace: Trace) -> bytes:
     return dumps(trace).encode()
 
 
-def _html(trace: Trace) -> bytes:
+def csv_bytes(trace: Trace) -> bytes:
+    """One row per token: token, t, y, x, value and rank of each stage, kept (1 or 0), run (empty without runs)."""
+    from patchlens.keep import ranking
+
+    n, seed, keep = trace.grid.n, trace.request.seed, trace.keep
+    ranks = [np.empty(n, int) for _ in trace.stages]
+    for rank, (scores, _) in zip(ranks, trace.stages, strict=True):
+        rank[ranking(scores, seed)] = np.arange(1, n + 1)
+    numbers = [""] if len(ranks) == 1 else range(1, len(ranks) + 1)
+    names = [f"{name}{i}" for i in numbers for name in ("value", "rank")]
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["token", "t", "y", "x", *names, "kept", "run"])
+    values = [scores.values.tolist() for scores, _ in trace.stages]
+    runs = [""] * n if keep.run_length is None else keep.run_length.tolist()
+    for token, (kept, run) in enumerate(zip(keep.mask.tolist(), runs, strict=True)):
+        judged = [x for v, r in zip(values, ranks, strict=True) for x in (f"{v[token]:.9g}", r[token])]
+        rows.writerow([token, *trace.grid.cell(token), *judged, int(kept), run])
+    return text.getvalue().encode()
+
+
+def _html(*traces: Trace) -> bytes:
     from patchlens.views.report import html_report
 
-    return html_report(trace).encode()
+    return html_report(*traces).encode()
 
 
 def _through_file(write: Any, suffix: str) -> bytes:
@@ -82,7 +114,7 @@ def _png(trace: Trace) -> bytes:
     return _through_file(lambda path: save_png(trace, path), ".png")
 
 
-_MAKERS = {"json": _json, "npz": npz_bytes, "html": _html, "mp4": _mp4, "png": _png}
+_MAKERS = {"json": _json, "npz": npz_bytes, "csv": csv_bytes, "html": _html, "mp4": _mp4, "png": _png}
 
 
 def summary(trace: Trace) -> str:

@@ -96,7 +96,7 @@ def run_steps(
     label     the clip's class, for the oracle and the report; one of the encoder's classes
     frames    frames to sample over `span` (start, end in seconds), or `fps` of them per second
     cache     True: the shared cache; None or False: no cache; or a Cache
-    reading   options of `video.read`: proxy, isolate, limits, name
+    reading   options of `video.read`: proxy, motion, isolate, limits, name
     Raises ValueError or KeyError with one sentence; Cancelled when `cancel()` turns true.
     """
     clock = Clock(cancel)
@@ -110,8 +110,8 @@ def run_steps(
         number = _checked_label(model, label)
     yield "decode", 0.0
     with clock.stage("decode"):
-        ways = dict(frames=None if fps else frames, fps=fps, span=span, motion=_wants_motion(plan), **reading)
-        ways |= {"progress": progress, "cancel": cancel}
+        ways = dict(frames=None if fps else frames, fps=fps, span=span, **reading)
+        ways |= {"motion": ways.get("motion", False) or _wants_motion(plan), "progress": progress, "cancel": cancel}
         clip = video if isinstance(video, Clip) else _decode(video, model, store, ways)
         clip = model.fit(clip)
         tokens = model.tokens(clip)

@@ -74,7 +74,7 @@ def plain_errors(name: str) -> Iterator[None]:
 
 
 def read_job(job: Job, watch: Watch) -> tuple[Facts, Arrays]:
-    """Decode once and return facts and arrays (frames unless equal to display, display, times, proxy, motion).
+    """Decode once and return facts and arrays (frames unless equal to display, display, times, proxy, motion, flow).
 
     Raises VideoError in one sentence for whatever cannot be read.
     """
@@ -127,7 +127,8 @@ def _decode(
         if proxy is not None:
             arrays["proxy"] = np.frombuffer(proxy.finish(), np.uint8)
         if job.motion:
-            facts["motion"], arrays["motion"] = _motion(album, vectors, seconds, arrays["display"])
+            facts["motion"], moved = _motion(album, vectors, seconds, arrays["display"])
+            arrays |= moved
         return facts, arrays, run
 
 
@@ -138,13 +139,14 @@ def _album(job: Job, track: Track, expected: int) -> Album:
 
 def _motion(
     album: Album, vectors: motion.VectorSum | None, seconds: float, display: np.ndarray
-) -> tuple[Facts, np.ndarray]:
+) -> tuple[Facts, Arrays]:
     began = time.perf_counter()
     if vectors is not None and vectors.useful:
-        kind, maps = "codec vectors", vectors.maps(album.scaler.turn)
+        kind, (lengths, ways) = "codec vectors", vectors.maps(album.scaler.turn)
     else:
-        kind, maps = "DIS flow", motion.flow_maps(display, album.geometry.source_hw)
-    return {"kind": kind, "seconds": seconds + time.perf_counter() - began}, maps
+        kind, (lengths, ways) = "DIS flow", motion.flow_maps(display, album.geometry.source_hw)
+    facts = {"kind": kind, "seconds": seconds + time.perf_counter() - began}
+    return facts, {"motion": lengths, "flow": ways}
 
 
 def _facts(track: Track, album: Album, run: Pass, table: Table, sampling: Sampling) -> Facts:

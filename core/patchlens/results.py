@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from anywidget import AnyWidget
     from plotly.graph_objects import Figure
     from torch import Tensor
 
@@ -113,6 +114,12 @@ class Trace:
         from patchlens.views.card import card  # the one door from the data to its picture
 
         return card(self)
+
+    def widget(self, *others: Trace) -> AnyWidget:
+        """The interactive viewer for a notebook cell, with other plans' traces of this clip beside it."""
+        from patchlens.views.notebook import widget
+
+        return widget(self, *others)
 
     def plot(self) -> Figure:
         """Scores and the cut through them, tokens over time, run lengths and Lorenz curve where the plan has them."""

@@ -185,7 +185,8 @@ def _motion(facts: Facts, arrays: Arrays) -> MotionMap | None:
     if "motion" not in arrays:
         return None
     said = facts["motion"]
-    return MotionMap(torch.from_numpy(arrays["motion"]), str(said["kind"]), float(said["seconds"]))
+    lengths, ways = (torch.from_numpy(arrays[name]) for name in ("motion", "flow"))
+    return MotionMap(lengths, str(said["kind"]), float(said["seconds"]), ways)
 
 
 def _pair(values: Any) -> tuple[int, int]:

@@ -45,38 +45,17 @@ def flow(clip: Clip) -> MotionMap:
     from patchlens.motion import flow_maps
 
     begun = time.perf_counter()
-    maps = flow_maps(list(clip.display.numpy()), clip.source.size_hw)
-    return MotionMap(torch.from_numpy(maps), "DIS flow", time.perf_counter() - begun)
+    lengths, ways = map(torch.from_numpy, flow_maps(list(clip.display.numpy()), clip.source.size_hw))
+    return MotionMap(lengths, "DIS flow", time.perf_counter() - begun, ways)
 
 
 def pool(motion: MotionMap, clip: Clip, tokens: Tokens) -> torch.Tensor:
     """Mean motion under each token, float32 (N,): the part of the map inside the clip's rectangle, averaged by area."""
+    from patchlens.motion import pooled
+
     g = tokens.grid
-    height, width = clip.source.size_hw
-    rows, columns = motion.values.shape[1:]
-    x0, y0, x1, y1 = clip.rect
-    cells = torch.stack([
-        _resize(frame, (y0 * rows / height, y1 * rows / height, x0 * columns / width, x1 * columns / width), (g.h, g.w))
-        for frame in motion.values[tokens.frame_index]
-    ])  # fmt: skip
-    return cells.reshape(g.t, g.tubelet, g.h, g.w).mean(1).reshape(-1).float()
-
-
-def _resize(frame: torch.Tensor, box: tuple[float, float, float, float], size: tuple[int, int]) -> torch.Tensor:
-    """Area average of the part (top, bottom, left, right; fractional) of a map (a, b) in size[0] x size[1] cells."""
-    rows = _weights(frame.shape[0], box[0], box[1], size[0])
-    columns = _weights(frame.shape[1], box[2], box[3], size[1])
-    return rows @ frame.float() @ columns.T
-
-
-def _weights(length: int, start: float, end: float, cells: int) -> torch.Tensor:
-    """(cells, length): which share of each cell each of `length` samples covers; rows sum to 1."""
-    edges = torch.linspace(start, end, cells + 1)
-    places = torch.arange(length)
-    low = torch.maximum(edges[:-1, None], places[None, :].float())
-    high = torch.minimum(edges[1:, None], places[None, :] + 1.0)
-    cover = (high - low).clamp(min=0)
-    return cover / cover.sum(1, keepdim=True).clamp(min=1e-9)
+    cells = pooled(motion.values[tokens.frame_index].numpy(), clip.rect, clip.source.size_hw, (g.h, g.w))
+    return torch.from_numpy(cells).reshape(g.t, g.tubelet, g.h, g.w).mean(1).reshape(-1).float()
 
 
 @register("attention")

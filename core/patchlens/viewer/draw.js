@@ -6,6 +6,9 @@
  * image to draw (null: all), scale canvas pixels per display pixel. Nothing here knows where a scene came from.
  */
 import { bordersPath, boxOf, cellsPath, corner, fillCells, strokeCased, writeIn } from "./cells.js";
+import { drawDifference } from "./differ.js";
+import { drawGroups } from "./groups.js";
+import { drawArrows } from "./motion.js";
 import { hatch, KEPT, scale } from "./palette.js";
 
 const DIM = "rgba(10, 14, 22, .64)";
@@ -18,12 +21,17 @@ const PAINTERS = {
   outline: (c, scene) => drawKept(c, scene, { thickness: 3 }),
   value: drawValues,
   runs: drawRuns,
+  motion: (c, scene) => (drawKept(c, scene, {}), drawArrows(c, scene)),
+  groups: drawGroups,
+  difference: (c, scene) => (drawDifference(c, scene), scene.grid && drawGrid(c, scene)),
 };
 
-/** The hatchings of a canvas: dropped, and one for each side of a difference. */
+/** The hatchings of a canvas: of what is dropped, and of(colour, falling) for the sides of a difference. */
 export function patternsFor(context, gap) {
   const width = Math.max(1, gap / 7);
-  return { dropped: hatch(context, HATCH, gap, width) };
+  const made = {};
+  const of = (colour, falling) => (made[`${colour}${falling}`] ??= hatch(context, colour, gap, 2 * width, falling));
+  return { dropped: hatch(context, HATCH, gap, width), of };
 }
 
 /** A part of a picture drawn once at {width, height}, so that redrawing copies instead of scaling. */

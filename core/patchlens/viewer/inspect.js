@@ -3,6 +3,7 @@
  */
 import { drawCrops } from "./crops.js";
 import { el, fill, number, whole } from "./dom.js";
+import { wayOf } from "./motion.js";
 
 /** Where cell `place` is, in words. */
 export function placeOf({ manifest: { grid } }, place) {
@@ -25,7 +26,14 @@ export function factsOf({ model, lanes }, n) {
     const from = Math.floor(model.spans.start[n] / size);
     facts.push(["run", `starts at tubelet ${from + 1}, ${whole(model.spans.length[n])} long`]);
   }
+  if (model.flow) facts.push(["motion", wayOf(model.flow[2 * n], model.flow[2 * n + 1])]);
+  if (model.groups) facts.push(["merged", groupWords(model.groups, n)]);
   return facts;
+}
+
+function groupWords({ of, sizes }, n) {
+  if (of[n] < 0) return "dropped before or while merging";
+  return sizes[n] === 1 ? "with none" : `one of ${whole(sizes[n])} in its group`;
 }
 
 /** Letters of the lanes that keep token n. */

@@ -1,6 +1,7 @@
 /**
  * Lanes: the pictures of one clip under different plans, side by side and in step, each with a letter and a headline.
  */
+import { sidesOf } from "./agreement.js";
 import { el, fill, number, percent, whole } from "./dom.js";
 import { LANE_COLOURS } from "./palette.js";
 import { Picture } from "./picture.js";
@@ -50,6 +51,14 @@ export class Lane {
   }
 }
 
+/** What to draw of a lane's tubelet t, under the picture of `frame`. */
+export function sceneIn({ mode, pair }, { model, edge }, t, frame) {
+  const scene = { ...model.scene(t, mode, frame), edge };
+  if (mode !== "difference") return scene;
+  const [one, two] = pair.map((lane) => lane.model.keep.mask.subarray(t * model.size, (t + 1) * model.size));
+  return { ...scene, pair, sides: sidesOf(one, two) };
+}
+
 /** All lanes, in step: the middle of the page. */
 export class Lanes {
   constructor() {
@@ -70,18 +79,21 @@ export class Lanes {
   }
 
   live(player) {
+    const one = player.mode === "difference";
+    if (this.node.classList.toggle("pl-one", one) !== this.one) for (const { picture } of player.lanes) picture.ratio = null;
+    this.one = one;
     for (const lane of player.lanes) lane.headline();
     this.at(player);
   }
 
   at(player) {
-    const { tubelet, image, lanes, frame, grid, cursor, pins } = player;
-    for (const { model, picture, edge, letter } of lanes) {
-      const scene = model.scene(tubelet, player.mode, frame);
-      const marks = { grid, cursor, pins, edge };
-      picture.draw({ ...scene, image: image ?? scene.image }, marks, player.zoom);
-      picture.name(tubelet, model, lanes.length > 1 ? letter : null);
-    }
+    const { tubelet, image, lanes, frame, grid, cursor, pins, zoom } = player;
+    lanes.forEach((lane, i) => {
+      if (player.mode === "difference" && i !== player.lane) return; // one map for both
+      const scene = sceneIn(player, lane, tubelet, frame);
+      lane.picture.draw({ ...scene, image: image ?? scene.image }, { grid, cursor, pins }, zoom);
+      lane.picture.name(tubelet, lane.model, lanes.length > 1 ? lane.letter : null);
+    });
   }
 
   /** The page's measures changed. */

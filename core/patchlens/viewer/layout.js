@@ -1,6 +1,7 @@
 /**
  * Where everything stands: pictures and strip on the left, sliders and numbers on the right, one column where it is narrow.
  */
+import { Agreement } from "./agreement.js";
 import { el, fill, ICONS, icon } from "./dom.js";
 import { Inspector } from "./inspect.js";
 import { helpDialog } from "./keys.js";
@@ -16,7 +17,7 @@ import { transport } from "./timeline.js";
 /** Make a player's parts and build its page from them; returns {parts, slots, knobs, dialog, empty, body, fluid}. */
 export function layout(player) {
   const { root, host } = player;
-  const panel = new Panel();
+  const [panel, agreement] = [new Panel(), new Agreement()];
   const inspector = new Inspector();
   const pins = new Pins((cell) => player.pin(cell));
   const knobs = new Knobs(
@@ -30,14 +31,14 @@ export function layout(player) {
   const stage = el("div.pl-stage", {}, [title, tools, bar, lanes, overlay, times, strip].map((part) => part.node));
   const patch = section("Patch", inspector.node, pins.node, inspector.details);
   patch.classList.add("pl-patch");
-  const side = el("div.pl-side", {}, section("What stays", tabs.node, knobs.node), panel.nodes, saves(host));
+  const side = el("div.pl-side", {}, section("What stays", tabs.node, knobs.node), agreement.node, panel.nodes, saves(host));
   const empty = el("p.pl-empty", { role: "status" }, "Nothing to see yet.");
   const left = el("div.pl-left", {}, stage, slots.chart, slots.room, patch);
   const body = el("div.pl-body", { hidden: true }, left, side);
   const dialog = helpDialog();
   fill(root, empty, body, dialog);
   root.classList.add("pl");
-  const parts = [title, tools, bar, tabs, lanes, overlay, times, strip, inspector, pins, knobs, panel];
+  const parts = [title, tools, bar, tabs, lanes, overlay, times, strip, inspector, pins, knobs, agreement, panel];
   return { parts, slots, knobs, dialog, empty, body, fluid: [lanes.node, knobs.node] };
 }
 

@@ -1,6 +1,7 @@
 /**
  * One payload and what the sliders make of it: decision, counts, ranks, run spans, scenes to draw. Knows no page.
  */
+import { groupsOf } from "./groups.js";
 import { count, ranking } from "./keep.js";
 import { pictures, unpack } from "./payload.js";
 import { decision, fitsKnob, gmacs, isLive, parsed, perTubelet, planSpec, stagesOf } from "./plan.js";
@@ -16,6 +17,9 @@ export class Model {
     Object.assign(this, { pack, images, manifest: pack.manifest, stages: stagesOf(pack) });
     for (const stage of this.stages) stage.order = ranking(stage.values, stage.fine, this.manifest.seed);
     this.live = isLive(this.stages);
+    const { blobs } = this.manifest;
+    this.flow = blobs.flow ? pack.floats("flow") : null; // dx, dy of every token
+    this.merged = blobs.groups ? pack.ints("groups") : null;
     this.measured = { ...this.manifest.report, spec: this.spec };
     this.decide();
   }
@@ -114,7 +118,23 @@ export class Model {
     const length = (i) => this.spans.length[from + i];
     const runs = this.spans && { length, share: (i) => length(i) / tubelets };
     const [mask, shares] = [this.keep.mask, stage.standing].map((all) => all.subarray(from, to));
-    return { image: this.pictureOf(frame), h, w, mask, shares, mode, runs };
+    const flow = this.flow?.subarray(2 * from, 2 * to);
+    return { image: this.pictureOf(frame), h, w, mask, shares, mode, runs, flow, groups: this.groupsIn(from) };
+  }
+
+  /** Merged groups of the whole clip, made when first asked for; null where nothing was merged. */
+  get groups() {
+    const { merged, manifest } = this;
+    this.made ??= merged && groupsOf(merged, (t) => this.pictureOf(t * manifest.tubelet), manifest);
+    return this.made;
+  }
+
+  /** The groups as the cells of the tubelet that starts at token `from` see them. */
+  groupsIn(from) {
+    const { groups } = this;
+    if (!groups) return null;
+    const { of, sizes, colour } = groups;
+    return { of: (i) => of[from + i], size: (i) => sizes[from + i], colour: (i) => colour(from + i), self: (i) => from + i };
   }
 
   /** Free the decoded pictures. */

@@ -1,11 +1,12 @@
 /**
  * What is drawn over the picture: the choice of overlay, the legend of the chosen one, and the one-line read-out.
  */
+import { swatch } from "./agreement.js";
 import { el, fill } from "./dom.js";
 import { factsOf } from "./inspect.js";
 import { scale } from "./palette.js";
 
-/** name -> {label, legend, absent(player): why it cannot be chosen now, or null} */
+/** name -> {label, legend, bar: with the scale, absent(player): why not now, or null, rare: then not offered either} */
 export const OVERLAYS = {
   dim: { label: "Dimmed", legend: "Clear: kept. Dark and hatched: dropped." },
   outline: { label: "Outline", legend: "Inside the line: kept. Hatched: dropped." },
@@ -16,7 +17,31 @@ export const OVERLAYS = {
     bar: true,
     absent: ({ model }) => (model.keep.runs ? null : "This plan has no run lengths."),
   },
+  motion: {
+    label: "Motion",
+    legend: "Arrows, to scale: the way that a patch's content has come since the tubelet before. A dot: still.",
+    absent: ({ model }) => (model.flow ? null : "No motion was read with this clip; the selector motion reads it."),
+  },
+  groups: {
+    label: "Groups",
+    legend: "Merged patches in their mean colour, as of the last run; a number says how many a token stands for.",
+    absent: ({ model }) => (model.merged ? null : "Nothing was merged."),
+    rare: true,
+  },
+  difference: {
+    label: "Difference",
+    legend: ({ pair: [one, two] }) => [
+      ...mark("both", null, "both keep it"),
+      ...mark("first", one.letter, `only ${one.letter}`),
+      ...mark("second", two.letter, `only ${two.letter}`),
+      ...mark("neither", null, "neither"),
+    ],
+    absent: ({ pair }) => (pair ? null : "There is one plan; compare it with another."),
+    rare: true,
+  },
 };
+
+const mark = (kind, letter, words) => [swatch(kind, letter), words];
 
 /** The buttons, and below the picture the legend or what is under the cursor. */
 export class Overlay {
@@ -33,18 +58,18 @@ export class Overlay {
     for (const [mode, button] of Object.entries(this.buttons)) {
       const why = absence(player, mode);
       button.disabled = why !== null;
+      button.hidden = button.disabled && Boolean(OVERLAYS[mode].rare);
       button.title = why ?? "";
       button.setAttribute("aria-pressed", String(mode === player.mode));
     }
-    this.explain(player.mode);
+    this.explain(player);
     this.at(player);
   }
 
-  explain(mode) {
-    if (this.legend.dataset.mode === mode) return;
-    this.legend.dataset.mode = mode;
-    const { bar, legend } = OVERLAYS[mode];
-    fill(this.legend, bar ? scaleBar() : null, legend);
+  explain(player) {
+    const { bar, legend } = OVERLAYS[player.mode];
+    const words = typeof legend === "function" ? legend(player) : legend;
+    fill(this.legend, bar ? scaleBar() : null, words);
   }
 
   /** The facts of the patch under the cursor (else of the last pin) in one line. */

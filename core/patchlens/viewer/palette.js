@@ -1,7 +1,8 @@
 /**
  * Colours: the theme's, read from the CSS, and the fixed scales of the picture.
  *
- * Every meaning has a second channel beside colour: dropped is dimmed AND hatched, kept is edged, runs carry numbers.
+ * Every meaning has a second channel beside colour: dropped is dimmed AND hatched, kept is edged, runs carry numbers,
+ * lanes carry letters and are hatched each its own way.
  */
 
 // Dark blue to yellow, even in lightness and safe for the colour-blind (in the manner of cividis).
@@ -63,12 +64,13 @@ function isDark(root, wish) {
   return wish;
 }
 
-/** A canvas pattern of diagonal lines, `gap` device pixels apart. */
-export function hatch(context, colour, gap, width) {
+/** A canvas pattern of diagonal lines, `gap` device pixels apart, rising to the right or (`falling`) to the left. */
+export function hatch(context, colour, gap, width, falling = false) {
   const tile = new OffscreenCanvas(gap, gap);
   const c = tile.getContext("2d");
   c.strokeStyle = colour;
   c.lineWidth = width;
+  if (falling) c.transform(-1, 0, 0, 1, gap, 0);
   c.beginPath();
   for (const shift of [-gap, 0, gap]) {
     c.moveTo(shift - 1, gap + 1);

@@ -41,6 +41,11 @@ export class Player extends View {
     return this.lanes[this.lane]?.model ?? null;
   }
 
+  /** The two lanes that are compared: the first and the active one; null while there is one. */
+  get pair() {
+    return this.lanes.length < 2 ? null : [this.lanes[0], this.lanes[this.lane || 1]];
+  }
+
   /** What a link holds, as plain data. */
   get state() {
     return snapshot(this);

@@ -3,6 +3,7 @@
  */
 import { el, fill, percent, seconds } from "./dom.js";
 import { drawScene, patternsFor, scaled } from "./draw.js";
+import { sceneIn } from "./lanes.js";
 
 const THUMB = 132; // pixels wide
 
@@ -54,10 +55,9 @@ export class Strip {
 
   /** Show the active lane's decision. */
   live(player) {
-    const { model, mode, lanes, lane } = player;
+    const { model, lanes, lane } = player;
     const { manifest, counts, size } = model;
-    const { edge } = lanes[lane];
-    this.sceneOf = (t) => ({ ...model.scene(t, mode), edge });
+    this.sceneOf = (t) => sceneIn(player, lanes[lane], t);
     this.rect = manifest.rect.map((x) => x * this.zoom);
     this.items.forEach((item, t) => {
       item.stale = true;

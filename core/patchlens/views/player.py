@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -23,6 +24,7 @@ from patchlens.views.frontier import frontier
 from patchlens.views.report import trace_json
 
 JPEG_QUALITY = 88
+MOST_LANES = 4
 
 
 def payload(trace: Trace, media: bool = True) -> bytes:
@@ -42,8 +44,26 @@ def payload(trace: Trace, media: bool = True) -> bytes:
     return struct.pack("<I", len(text)) + text + body
 
 
+def payloads(traces: Sequence[Trace]) -> list[bytes]:
+    """The buffers of one to four traces that share a page; only the first brings the pictures.
+
+    Raises ValueError unless all show the same frames of one clip under one encoder.
+    """
+    if not 1 <= len(traces) <= MOST_LANES:
+        raise ValueError(f"{len(traces)} traces were given; a page shows one to {MOST_LANES} of them.")
+    if len({_shown(trace) for trace in traces}) > 1:
+        raise ValueError("The traces differ in clip, frames or encoder; side by side go plans for one clip and encoder.")
+    return [payload(trace, media=i == 0) for i, trace in enumerate(traces)]
+
+
+def _shown(trace: Trace) -> tuple[Any, ...]:
+    """What traces on one page have in common."""
+    frames = tuple(trace.clip.times[trace.frame_index].tolist())
+    return trace.clip.source.sha256, trace.clip.rect, trace.grid, frames, trace.encoder["name"], trace.encoder["weights"]
+
+
 def blobs(trace: Trace) -> dict[str, bytes]:
-    """Numbers by name: scores, finer scores and change per stage, mask, run lengths."""
+    """Numbers by name: scores, finer scores and change per stage, mask, run lengths, motion, merged groups."""
     out = {}
     for i, (scores, _) in enumerate(trace.stages):
         out[f"scores{i}"] = scores.values.numpy().astype("<f4").tobytes()
@@ -54,7 +74,27 @@ def blobs(trace: Trace) -> dict[str, bytes]:
     out["mask"] = trace.keep.mask.numpy().astype(np.uint8).tobytes()
     if trace.keep.run_length is not None:
         out["runs"] = trace.keep.run_length.numpy().astype("<i4").tobytes()
+    if (ways := flow(trace)) is not None:
+        out["flow"] = ways.astype("<f4").tobytes()
+    if trace.encoding.groups is not None:
+        out["groups"] = trace.encoding.groups.numpy().astype("<i4").tobytes()
     return out
+
+
+def flow(trace: Trace) -> np.ndarray | None:
+    """Way of each token since the tubelet before, (N, 2): dx right, dy down in display pixels; None where not measured.
+
+    The mean over the token's area of the ways of its frames, added up over the tubelet.
+    """
+    motion, clip, grid = trace.clip.motion, trace.clip, trace.grid
+    if motion is None or motion.flow is None:
+        return None
+    from patchlens.motion import pooled
+
+    source_hw = clip.source.size_hw
+    cells = pooled(motion.flow[trace.frame_index].numpy(), clip.rect, source_hw, (grid.h, grid.w))
+    shrink = np.array([clip.display.shape[2] / source_hw[1], clip.display.shape[1] / source_hw[0]])
+    return cells.reshape(grid.t, grid.tubelet, -1, 2).sum(1).reshape(-1, 2) * shrink
 
 
 def pictures(trace: Trace) -> dict[str, bytes]:

@@ -150,7 +150,7 @@ _PAGE = """<!doctype html>
 <h1>PatchLens report</h1>
 <div id="viewer"></div>
 </main>
-<script type="application/octet-stream" id="payload">{data}</script>
+{data}
 <script>{script}</script>
 </body>
 </html>
@@ -158,8 +158,13 @@ _PAGE = """<!doctype html>
 _START = """
 const lens = {bundle};
 const viewer = lens.mount(document.getElementById("viewer"), {{ wholePage: true }});
-viewer.show(lens.fromBase64(document.getElementById("payload").textContent));
+(async () => {{
+  for (const [lane, {{ textContent }}] of document.querySelectorAll(".payload").entries())
+    await viewer.show(lens.fromBase64(textContent), {{ lane }});
+  viewer.choose(0);
+}})();
 """
+_DATA = '<script type="application/octet-stream" class="payload">{}</script>'
 _PAGE_STYLE = """
 html, body { margin: 0; background: #f4f5f7; }
 h1 { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
@@ -168,26 +173,29 @@ h1 { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: i
 """
 
 
-def html_report(trace: Trace) -> str:
+def html_report(*traces: Trace) -> str:
     """One HTML file that opens from disk with the network off: the viewer, the payload, and a still card without script.
 
-    A content-security policy allows exactly this script and nothing from elsewhere. Where the playable copy would make
-    the file large it is left out, and the viewer plays the sampled frames.
+    Several traces of one clip under one encoder are shown side by side. A content-security policy allows exactly this
+    script and nothing from elsewhere. Where the playable copy would make the file large it is left out, and the viewer
+    plays the sampled frames.
+    Raises ValueError for traces that cannot share a page (see `player.payloads`).
     """
     from patchlens.views import bundle
     from patchlens.views.card import card
-    from patchlens.views.player import payload
+    from patchlens.views.player import payloads
 
     script = _START.format(bundle=bundle.script())
-    data = payload(trace)
-    if len(data) > LARGEST and trace.clip.proxy:
-        data = payload(replace(trace, clip=replace(trace.clip, proxy=None)))
+    data = payloads(traces)
+    if sum(map(len, data)) > LARGEST and traces[0].clip.proxy:
+        data = payloads([replace(t, clip=replace(t.clip, proxy=None)) for t in traces])
+    plans = " | ".join(t.request.plan for t in traces)
     return _PAGE.format(
         policy=_policy(script),
-        title=html.escape(f"{trace.clip.source.name} · {trace.request.plan} · PatchLens"),
+        title=html.escape(f"{traces[0].clip.source.name} · {plans} · PatchLens"),
         style=bundle.style() + _PAGE_STYLE,
-        card=card(trace),
-        data=base64.b64encode(data).decode(),
+        card="".join(map(card, traces)),
+        data="\n".join(_DATA.format(base64.b64encode(one).decode()) for one in data),
         script=script,
     )
 
