@@ -279,7 +279,7 @@ def test_rules_travel_as_plain_data():
         TopK(0.5): {"kind": "topk", "keep": 0.5},
         TopKPerFrame(0.25): {"kind": "topk_per_frame", "keep": 0.25},
         Strided(0.5, True): {"kind": "strided", "keep": 0.5, "per_frame": True},
-        Threshold(0.1, True): {"kind": "threshold", "tau": 0.1, "runs": True},
+        Threshold(0.1, True): {"kind": "threshold", "tau": 0.1, "runs": True, "weighted": False},
     }
     assert all(rule_json(rule) == data for rule, data in rules.items())
     assert best(0.5, "frame") == TopKPerFrame(0.5) and best(0.5, "clip") == TopK(0.5)

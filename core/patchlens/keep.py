@@ -45,10 +45,14 @@ class Strided:
 
 @dataclass(frozen=True)
 class Threshold:
-    """Keep what is strictly above `tau` in float32; with `runs`, dropped tokens lengthen the run of the last kept one."""
+    """Keep what is strictly above `tau` in float32; with `runs`, dropped tokens lengthen the run of the last kept one.
+
+    weighted: the mean over tokens behind the last block counts each by its run length.
+    """
 
     tau: float
     runs: bool = False
+    weighted: bool = False
 
 
 Rule = All | TopK | TopKPerFrame | Strided | Threshold | Interleave
@@ -210,6 +214,6 @@ def keep_of(stages: list[tuple[Scores, Rule]], grid: Grid, seed: int = 0, per_fr
         case [(scores, Interleave() as rule)]:
             change = None if scores.change is None else scores.change.numpy()
             return Keep(kept, grid, None, torch.from_numpy(schedule(rule, grid.t, change)), rule.residual)
-        case [(_, Threshold(runs=True))] if mask[: grid.per_frame].all():
-            return Keep(kept, grid, torch.from_numpy(run_lengths(mask, grid)))
+        case [(_, Threshold(runs=True) as rule)] if mask[: grid.per_frame].all():
+            return Keep(kept, grid, torch.from_numpy(run_lengths(mask, grid)), weighted=rule.weighted)
     return Keep(kept, grid)

@@ -156,6 +156,7 @@ class Keep:
     anchor      int64 (t,) or None: the I-frame each frame leans on, the last one up to it (an I-frame leans on itself)
     residual    with anchors: what a P-frame is given of its I-frame: "on" (a residual token), "zero" (a token of zeros),
                 "off", or "auto" (on where the encoder has a residual tokenizer)
+    weighted    a mean over the tokens of the clip counts each by its run length
     """
 
     mask: Tensor
@@ -163,6 +164,7 @@ class Keep:
     run_length: Tensor | None = None
     anchor: Tensor | None = None
     residual: str = "off"
+    weighted: bool = False
 
     def __post_init__(self) -> None:
         require(

@@ -9,6 +9,10 @@ import torch
 import toys
 from patchlens.encoders.encoder import Encoder, held_rows, pick_device, pick_dtype
 from patchlens.encoders.patches import cut, fit_frames, frame_choice, normalise
+from patchlens.encoders.vit import ViT
+from patchlens.keep import run_lengths
+from patchlens.pipeline import run
+from patchlens.specs import parse_merger
 from patchlens.types import Clip, Grid, Keep
 
 
@@ -262,3 +266,77 @@ def test_weights_want_no_gradients_and_the_model_is_in_evaluation_mode(encoder):
     assert not encoder.encode(encoder.tokens(toys.clip())).logits.is_inference(), (
         "the oracle can differentiate through it"
     )
+
+
+# --- Run lengths: the learned encoding, and the mean weighted by them ---
+
+
+def lengths_encoder(**config):
+    """An encoder whose weights have a length encoding of four rows, as long as its clips."""
+    return toys.space_time(lengths=4, **config)
+
+
+def rlt_keep(grid: Grid, weighted: bool = False) -> Keep:
+    """Column 0 of the first row kept at t = 0 and 3, everything else at t = 0 only."""
+    mask = torch.arange(grid.n) < grid.per_frame
+    mask[grid.index(3, 0, 0)] = True
+    return Keep(mask, grid, torch.from_numpy(run_lengths(mask.numpy(), grid)), weighted=weighted)
+
+
+def test_the_length_encoding_pairs_lengths_with_tokens_in_their_order():
+    """The fact sheet's fixture: correct lengths are 3, 4, 1; the released code pairs 3, 1, 4 with the same tokens."""
+    encoder = lengths_encoder(grid=(4, 1, 2), prefix=0)
+    vit, grid = encoder.vit, Grid(4, 1, 2, 2, 4)
+    mask = torch.tensor([1, 1, 0, 0, 0, 0, 1, 0], dtype=torch.bool)
+    keep = Keep(mask, grid, torch.from_numpy(run_lengths(mask.numpy(), grid)))
+    lengths = keep.run_length[keep.index]
+    assert lengths.tolist() == [3, 4, 1]
+    patches = torch.randn(3, vit.config.patch_dim)
+    plain = vit.embedding(patches) + vit.position[keep.index]
+    torch.testing.assert_close(vit.embed(patches, keep.index, lengths), plain + vit.length[[2, 3, 0]])
+    clip = toys.clip(8, size=(4, 8))
+    tokens = encoder.tokens(clip)
+    made = encoder.encode(tokens, keep)
+    x = normalise(tokens.patches[keep.index], toys.MEAN, toys.STD)
+    torch.testing.assert_close(made.logits, vit(vit.embed(x, keep.index, lengths), (3,)).out[0])
+    wrong = vit(vit.embed(x, keep.index, torch.tensor([3, 1, 4])), (3,)).out[0]
+    assert not torch.allclose(made.logits, wrong, atol=1e-3)
+
+
+def test_the_length_encoding_starts_at_zero_and_is_off_without_rows():
+    assert "length" not in toys.space_time().vit.state_dict() and toys.space_time().vit.length is None
+    fresh = ViT(lengths_encoder().config)
+    assert fresh.length.shape == (4, 32) and not fresh.length.any() and fresh.length.requires_grad
+    encoder = lengths_encoder()
+    tokens = encoder.tokens(toys.clip(8))
+    keep = rlt_keep(tokens.grid)
+    before = encoder.encode(tokens, keep).logits
+    with torch.no_grad():
+        encoder.vit.length[3] += torch.randn(32)  # the row of runs that last the whole clip
+    assert not torch.allclose(encoder.encode(tokens, keep).logits, before, atol=1e-3)
+    several = encoder.encode_many([tokens, tokens], [None, keep])
+    torch.testing.assert_close(several[0].logits, encoder.encode(tokens).logits, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(several[1].logits, encoder.encode(tokens, keep).logits, rtol=1e-5, atol=1e-5)
+
+
+def test_the_mean_can_count_tokens_by_their_run_lengths(space_time):
+    tokens = space_time.tokens(toys.clip(8))
+    plain, heavy = (space_time.encode(tokens, rlt_keep(tokens.grid, weighted)) for weighted in (False, True))
+    keep, vit = rlt_keep(tokens.grid), space_time.vit
+    share = keep.run_length[keep.index, None] / tokens.grid.n
+    torch.testing.assert_close(heavy.tokens, plain.tokens)
+    torch.testing.assert_close(heavy.pooled, vit.norm_post((heavy.tokens * share).sum(0)), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(plain.pooled, vit.norm_post(plain.tokens.mean(0)), rtol=1e-5, atol=1e-5)
+    mixed = space_time.encode_many([tokens] * 3, [rlt_keep(tokens.grid), rlt_keep(tokens.grid, True), None])
+    for made, alone in zip(mixed, (plain, heavy, space_time.encode(tokens)), strict=True):
+        torch.testing.assert_close(made.pooled, alone.pooled, rtol=1e-5, atol=1e-5)
+    merged = space_time.encode(tokens, rlt_keep(tokens.grid, True), merger=parse_merger("tome:r=0"))
+    torch.testing.assert_close(merged.pooled, heavy.pooled, rtol=1e-5, atol=1e-5)
+
+
+def test_runs_weigh_in_when_the_plan_says_so(space_time):
+    clip = toys.clip(8)
+    plans = ("rlt:tau=0.25", "rlt:tau=0.25,pool=runs")
+    plain, heavy = (run(clip, encoder=space_time, selector=plan, cache=False) for plan in plans)
+    assert torch.equal(plain.keep.mask, heavy.keep.mask) and heavy.keep.weighted and not plain.keep.weighted
+    assert not torch.allclose(plain.encoding.pooled, heavy.encoding.pooled, atol=1e-4)

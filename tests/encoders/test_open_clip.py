@@ -19,9 +19,10 @@ from equality import (
     without_bias,
 )
 from patchlens.encoders import loading
+from patchlens.encoders.block import MLP
 from patchlens.encoders.loading import adopt
 from patchlens.encoders.open_clip import config_of, convert, from_model
-from patchlens.encoders.vit import MLP, ViT
+from patchlens.encoders.vit import ViT
 from torch import Tensor, nn
 
 open_clip = pytest.importorskip("open_clip")

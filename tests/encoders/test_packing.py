@@ -91,6 +91,48 @@ def test_gradients_agree_through_the_whole_vit(shape: dict) -> None:
     assert all(torch.allclose(a, b, atol=1e-4, rtol=1e-4) for a, b in zip(*results, strict=True))
 
 
+def padded(vit: ViT, x: Tensor, counts: tuple[int, ...]) -> Tensor:
+    """Outputs (G, 5) of an ordinary batch: padded with noise to the longest, with a mask over keys, and a masked mean."""
+    front, config = vit.config.prefix, vit.config
+    noise = torch.full((max(counts), 48), 7.0)
+    rows = [torch.cat([vit.prefix, part, noise[len(part) :]]) for part in x.split(counts)]
+    batch = vit.norm_pre(torch.stack(rows))
+    real = torch.arange(batch.shape[1])[None] < front + torch.tensor(counts)[:, None]
+    for block in vit.blocks:
+        q, k, v = block.attention.split(block.norm1(batch).flatten(0, 1))
+        heads = (h.unflatten(0, batch.shape[:2]).transpose(1, 2) for h in (q, k, v))
+        mixed = torch.nn.functional.scaled_dot_product_attention(*heads, real[:, None, None])
+        batch = batch + block.attention.proj(mixed.transpose(1, 2).flatten(2))
+        batch = batch + block.mlp_output(batch)
+    share = (real / torch.tensor(counts)[:, None])[:, front:, None]
+    pooled = batch[:, 0] if config.pool == "cls" else (batch[:, front:] * share).sum(1)
+    return vit.head(vit.norm_post(pooled))
+
+
+@pytest.mark.parametrize("shape", CONFIGS.values(), ids=CONFIGS.keys())
+def test_packed_is_per_clip_is_padded_and_masked_with_gradients(shape: dict) -> None:
+    vit, counts = tiny(**shape).requires_grad_(True), (3, 7, 7, 1)
+    torch.manual_seed(0)
+    patches = torch.randn(sum(counts), vit.config.patch_dim)
+    index = torch.cat([torch.randperm(16)[:k] for k in counts])
+    ways = {
+        "packed": lambda x: vit(x, counts).out,
+        "masked": lambda x: vit(x, counts, backend="masked").out,
+        "per clip": lambda x: torch.cat([vit(part, (len(part),)).out for part in x.split(counts)]),
+        "padded": lambda x: padded(vit, x, counts),
+    }
+    found = {}
+    for name, way in ways.items():
+        vit.zero_grad()
+        leaf = patches.clone().requires_grad_()
+        out = way(vit.embed(leaf, index))
+        out.square().mean().backward()
+        found[name] = [out.detach(), leaf.grad, *(p.grad for p in vit.parameters() if p.grad is not None and len(p))]
+    for name, values in found.items():
+        assert len(values) == len(found["packed"]) > 20
+        assert all(close(a, b) for a, b in zip(values, found["packed"], strict=True)), name
+
+
 def test_the_residual_token_stands_behind_the_class_token_without_a_position() -> None:
     vit = tiny(grid=(1, 4, 4), prefix=3, pool="cls")
     x, residual = torch.randn(5, 48), torch.randn(2, 48)

@@ -23,9 +23,10 @@ from equality import (
     without_bias,
 )
 from patchlens.encoders import loading
+from patchlens.encoders.block import MLP
 from patchlens.encoders.loading import adopt
 from patchlens.encoders.videomae import config_of, convert, sincos
-from patchlens.encoders.vit import MLP, ViT
+from patchlens.encoders.vit import ViT
 from safetensors.torch import save_file
 from torch import Tensor, nn
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import patchlens
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from patchlens.encoders.patches import cut
 from patchlens.keep import Threshold, TopK, TopKPerFrame, keep_of
-from patchlens.selectors.rlt import RLT, RLTTopK, neighbour_difference
+from patchlens.selectors.rlt import RLT, RLTTopK, StaticStream, neighbour_difference
 from patchlens.types import Grid, Keep, Tokens
 
 MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
@@ -248,3 +250,69 @@ def test_rlt_top_k_ranks_by_the_same_differences(space_time):
     few = keep_of([(scores, RLTTopK(0.1).rule())], tokens.grid)
     assert few.count == 6 == few.per_frame[0], "exact K wins over +inf"
     assert RLTTopK(0.4, "frame").rule() == TopKPerFrame(0.4) and RLTTopK(0.4).rule() == TopK(0.4)
+
+
+# --- Streamed over long videos ---
+
+
+def whole_stream(frames: torch.Tensor, pieces: list[int], tubelet: int, patch: int, device: str = "cpu") -> torch.Tensor:
+    """Differences of frames that come in pieces of these lengths (repeated as needed)."""
+    stream, out, at, i = StaticStream(tubelet, patch, device), [], 0, 0
+    while at < len(frames):
+        step = pieces[i % len(pieces)]
+        out.append(stream.feed(frames[at : at + step]))
+        at, i = at + step, i + 1
+    return torch.cat([x for x in (*out, stream.finish()) if len(x)])
+
+
+@given(
+    pieces=st.lists(st.integers(1, 9), min_size=1, max_size=5),
+    frames=st.integers(1, 21),
+    tubelet=st.sampled_from([1, 2, 3]),
+    seed=st.integers(0, 99),
+)
+def test_a_stream_in_pieces_is_the_whole(pieces, frames, tubelet, seed):
+    clip = toys.clip(frames, seed).frames
+    held = torch.cat([clip, clip[-1:].expand(-frames % tubelet, -1, -1, -1)])
+    expected = neighbour_difference(tokens_of(held, tubelet, 4)).values
+    assert torch.equal(whole_stream(clip, pieces, tubelet, 4).reshape(-1), expected)
+
+
+def test_an_hour_at_8_frames_a_second_is_forgotten_as_it_passes():
+    alive: list[weakref.ref] = []
+    stream, moved, tubelets = StaticStream(2, 16), 0, 0
+    still = torch.randint(0, 200, (1, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    for start in range(0, 8 * 3600, 60):
+        frames = still.repeat(60, 1, 1, 1)
+        frames[:, :16, :16] = (start // 60 * 37 % 200) + 20  # one patch changes once in 60 frames
+        alive.append(weakref.ref(frames))
+        values = stream.feed(frames)
+        moved, tubelets = moved + int((values > 0.1).sum()), tubelets + len(values)
+        del frames
+        assert sum(r() is not None for r in alive[-3:]) == 0, "no piece outlives its turn"
+    assert tubelets == 4 * 3600 and stream.before.numel() == 32 * 32 * 3
+    assert moved == 4 + 479, "all of the first tubelet, then one patch whenever it changes"
+
+
+def test_frames_that_patches_do_not_tile_are_named():
+    with pytest.raises(ValueError, match="30 x 32 pixels cannot be cut into patches of 16"):
+        StaticStream(2, 16).feed(torch.zeros(2, 30, 32, 3, dtype=torch.uint8))
+
+
+def test_a_file_streamed_in_windows_is_the_file_read_at_once(shared):
+    from patchlens import video
+
+    path = shared / "videos" / "tv_hmdb_wave_truman.avi"
+    every = list(video.windows(path, 7, fps=8, carry=0, size=(64, 64)))
+    pieces = torch.cat([c.frames for c in every])
+    stream = StaticStream(2, 16)
+    streamed = torch.cat([x for x in (*[stream.feed(c.frames) for c in every], stream.finish()) if len(x)])
+    held = torch.cat([pieces, pieces[-1:]]) if len(pieces) % 2 else pieces
+    assert torch.equal(streamed.reshape(-1), neighbour_difference(tokens_of(held)).values)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_streams_the_same_bits():
+    clip = toys.clip(40, 5, size=(64, 64)).frames
+    assert torch.equal(whole_stream(clip, [7, 3], 2, 16, "cuda"), whole_stream(clip, [40], 2, 16))

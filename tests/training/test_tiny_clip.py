@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from patchlens.data.stills import caption_batch
 from patchlens.data.wording import WORDS
+from patchlens.encoders.block import Attention
 from patchlens.encoders.open_clip import convert
 from patchlens.encoders.packing import Segments
 from patchlens.encoders.tiny_clip import load_tiny_clip, open_clip_model, to_open_clip
-from patchlens.encoders.vit import Attention
 from patchlens.encoders.words import Words
 from patchlens.training.checkpoints import rows_of
 from patchlens.training.loop import fit

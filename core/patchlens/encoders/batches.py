@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -30,8 +31,19 @@ def packed(
         [x.patches if k.count == x.grid.n else x.patches[k.index] for x, k in zip(tokens, keeps, strict=True)]
     )
     counts = [encoder.counts(k) for k in keeps]
-    x = encoder.embed_with(encoder.fast, patches, torch.cat([k.index for k in keeps]))
-    return _split(encoder.fast(x, sum(counts, ()), backend=backend, check=check, merger=merger), counts)
+    lengths = _runs(keeps) if encoder.fast.length is not None else None
+    x = encoder.embed_with(encoder.fast, patches, torch.cat([k.index for k in keeps]), lengths)
+    weighted = encoder.segments == "clip" and any(k.weighted for k in keeps)
+    weights = _runs([k if k.weighted else replace(k, run_length=None) for k in keeps]).to(x.device) if weighted else None
+    ways = dict(backend=backend, check=check, merger=merger, weights=weights)
+    return _split(encoder.fast(x, sum(counts, ()), **ways), counts)
+
+
+def _runs(keeps: Sequence[Keep]) -> Tensor:
+    """Run lengths of all kept tokens in packed order, int64; 1 throughout a clip that has none."""
+    return torch.cat(
+        [torch.ones(k.count, dtype=torch.long) if k.run_length is None else k.run_length[k.index] for k in keeps]
+    )
 
 
 def _split(output: Output, counts: list[tuple[int, ...]]) -> list[Output]:

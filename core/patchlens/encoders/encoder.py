@@ -115,10 +115,10 @@ class Encoder:
         """uint8 patches (K, C, tubelet, p, p) and token numbers (K,) to float32 embeddings (K, D)."""
         return self.embed_with(self.vit, patches, index).float()
 
-    def embed_with(self, vit: ViT, patches: Tensor, index: Tensor) -> Tensor:
+    def embed_with(self, vit: ViT, patches: Tensor, index: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Embeddings (K, D) in the dtype of `vit`."""
         x = normalise(patches.to(self.device), self.inputs.mean, self.inputs.std, vit.embedding.weight.dtype)
-        return vit.embed(x, index.to(self.device))
+        return vit.embed(x, index.to(self.device), None if lengths is None else lengths.to(self.device))
 
     def counts(self, keep: Keep) -> tuple[int, ...]:
         """Kept patches per segment that is run: empty frames are not."""

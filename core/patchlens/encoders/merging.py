@@ -16,7 +16,8 @@ from patchlens.encoders.packing import Segments, attend, patch_places
 from patchlens.merge import Look, Merger
 
 if TYPE_CHECKING:
-    from patchlens.encoders.vit import Block, Check, Output, ViT
+    from patchlens.encoders.block import Block
+    from patchlens.encoders.vit import Check, Output, ViT
 
 
 @dataclass(eq=False)
@@ -35,10 +36,10 @@ class Stream:
     into: Tensor
 
     @classmethod
-    def start(cls, x: Tensor, segments: Segments, size: Tensor | None = None) -> Stream:
-        """Nothing merged yet; every token has size 1 unless `size` says otherwise."""
+    def start(cls, x: Tensor, segments: Segments) -> Stream:
+        """Nothing merged yet; every token has size 1."""
         place = torch.arange(len(x), device=x.device)
-        return cls(x, segments, torch.ones(len(x), device=x.device) if size is None else size, place, place)
+        return cls(x, segments, torch.ones(len(x), device=x.device), place, place)
 
     def shrink(self, merger: Merger, lengths: dict[int, int], queries: Tensor, keys: Tensor, **at: int) -> None:
         """Shorten each run of segments from its length to `lengths[length]`; `at` says front, block and depth."""
@@ -74,21 +75,25 @@ def run_merged(
     merger: Merger,
     backend: str | None = None,
     check: Check | None = None,
+    weights: Tensor | None = None,
 ) -> Output:
     """An assembled sequence (S, D) through all blocks, pooling and head, shortened as the merger's schedules say.
 
-    The surviving patches come out in the order in which they entered.
+    Patches start with `weights` (K,) as sizes where there are some. Those that survive come out in the order in which they
+    entered.
     """
-    stream, front = Stream.start(x, segments), segments.lengths[0] - counts[0]
-    _trunk(vit, stream, merger, front, backend, check)
     entered = torch.arange(len(x), device=x.device) if where is None else where
+    stream, front = Stream.start(x, segments), segments.lengths[0] - counts[0]
+    if weights is not None:
+        stream.size[entered] = weights.float()
+    _trunk(vit, stream, merger, front, backend, check)
     number = torch.full((len(x),), -1, dtype=torch.long, device=x.device)
     number[entered] = torch.arange(len(entered), device=x.device)  # of each packed place among the patches
     left = tuple(length - front for length in stream.segments.lengths)
     here = patch_places(left, front, x.device)
     here = here[number[stream.who[here]].argsort()]
-    weights = stream.size[here] if merger.pool_by_size else None
-    output = vit.finish(stream.x, stream.segments, here, left, weights)
+    by_size = merger.pool_by_size or weights is not None
+    output = vit.finish(stream.x, stream.segments, here, left, stream.size[here] if by_size else None)
     into = stream.into[entered]
     return output._replace(groups=torch.where(into >= 0, number[stream.who[into.clamp(min=0)]], -1))
 
@@ -110,7 +115,7 @@ def _block(
 ) -> None:  # fmt: skip
     inside, behind = lengths
     q, k, v = layer.attention.split(layer.norm1(stream.x))
-    bias = stream.size.log() if merger.attend_by_size and at["block"] else None
+    bias = stream.size.log() if merger.attend_by_size and bool((stream.size != 1).any()) else None
     stream.x = stream.x + layer.attention.join(attend(q, k, v, stream.segments, backend, bias))
     stream.shrink(merger, inside, q, k, **at)
     stream.x = stream.x + layer.mlp_output(stream.x)

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from patchlens.encoders.block import Block
 from patchlens.encoders.merging import run_merged
-from patchlens.encoders.packing import Segments, attend, patch_places, segment_mean
+from patchlens.encoders.packing import Segments, patch_places, segment_mean
 from patchlens.merge import Merger
 
 Check = Callable[[], None]
@@ -28,7 +28,8 @@ class ViTConfig:
     """Shape of a ViT. `grid` is (t, h, w) of one segment: t = 1 means that frames are encoded one at a time.
 
     `prefix` counts class and register tokens (the class token is number 0); `outputs` is classes or projection width;
-    `eps_post` is the LayerNorm epsilon behind the pooling, where a family has another one there.
+    `eps_post` is the LayerNorm epsilon behind the pooling, where a family has another one there; `lengths` is the longest
+    run that a learned length encoding knows (0: there is none).
     """
 
     width: int
@@ -48,6 +49,7 @@ class ViTConfig:
     activation: str = "gelu"
     eps: float = 1e-6
     eps_post: float | None = None
+    lengths: int = 0
 
     @property
     def tokens(self) -> int:
@@ -74,64 +76,6 @@ class Output(NamedTuple):
     groups: Tensor | None = None
 
 
-class Attention(nn.Module):
-    """Multi-head self-attention within segments, with one fused qkv layer."""
-
-    def __init__(self, config: ViTConfig) -> None:
-        super().__init__()
-        self.heads = config.heads
-        self.qkv = nn.Linear(config.width, 3 * config.width)
-        self.proj = nn.Linear(config.width, config.width)
-
-    def forward(self, x: Tensor, segments: Segments, backend: str | None = None) -> Tensor:
-        return self.join(attend(*self.split(x), segments, backend))
-
-    def split(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Queries, keys and values, each (S, heads, dh)."""
-        return self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(1)
-
-    def join(self, heads: Tensor) -> Tensor:
-        """The output layer over attended values (S, heads, dh)."""
-        return self.proj(heads.flatten(1))
-
-
-class MLP(nn.Module):
-    """Two layers with GELU, or CLIP's QuickGELU x*sigmoid(1.702x)."""
-
-    def __init__(self, config: ViTConfig) -> None:
-        super().__init__()
-        self.quick = config.activation == "quick_gelu"
-        self.fc1 = nn.Linear(config.width, config.mlp)
-        self.fc2 = nn.Linear(config.mlp, config.width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.fc1(x)
-        return self.fc2(x * torch.sigmoid(1.702 * x) if self.quick else F.gelu(x))
-
-
-class Block(nn.Module):
-    """x + attention(norm(x)), then x + mlp(norm(x)); the two halves can be run apart."""
-
-    def __init__(self, config: ViTConfig) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(config.width, config.eps)
-        self.attention = Attention(config)
-        self.norm2 = nn.LayerNorm(config.width, config.eps)
-        self.mlp = MLP(config)
-
-    def forward(self, x: Tensor, segments: Segments, backend: str | None = None) -> Tensor:
-        x = self.mix(x, segments, backend)
-        return x + self.mlp_output(x)
-
-    def mix(self, x: Tensor, segments: Segments, backend: str | None = None) -> Tensor:
-        """First half: x + attention(norm1(x))."""
-        return x + self.attention(self.norm1(x), segments, backend)
-
-    def mlp_output(self, x: Tensor) -> Tensor:
-        """Second half before its residual addition: mlp(norm2(x)), what Grad-CAM watches."""
-        return self.mlp(self.norm2(x))
-
-
 class ViT(nn.Module):
     """A pre-norm vision transformer over packed segments; see the module's docstring for its seams."""
 
@@ -141,6 +85,7 @@ class ViT(nn.Module):
         self.embedding = nn.Linear(config.patch_dim, config.width, bias=config.embed_bias)
         self.prefix = nn.Parameter(torch.zeros(config.prefix, config.width))  # positions of its own folded in
         self.position = nn.Parameter(torch.zeros(config.tokens, config.width))
+        self.length = nn.Parameter(torch.zeros(config.lengths, config.width)) if config.lengths else None
         self.norm_pre = nn.LayerNorm(config.width, config.eps) if config.norm_pre else nn.Identity()
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         eps = config.eps if config.eps_post is None else config.eps_post
@@ -149,9 +94,19 @@ class ViT(nn.Module):
             nn.Linear(config.width, config.outputs, config.output_bias) if config.outputs else nn.Identity()
         )
 
-    def embed(self, patches: Tensor, index: Tensor) -> Tensor:
-        """Linear patch embedding plus position: normalised patches (K, patch_dim), token numbers (K,) -> (K, D)."""
-        x = self.embedding(patches)
+    def embed(self, patches: Tensor, index: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Linear patch embedding plus position: normalised patches (K, patch_dim), token numbers (K,) -> (K, D).
+
+        lengths int64 (K,), run lengths from 1 (all 1 without them), choose the length encoding of weights that have one; it
+        starts at zero. Source: RLT sec. 3.3; the released code pairs it with tokens in another order.
+        """
+        x = self._placed(self.embedding(patches), index)
+        if self.length is None:
+            return x
+        return x + (self.length[:1] if lengths is None else self.length[lengths - 1]).to(x.dtype)
+
+    def _placed(self, x: Tensor, index: Tensor) -> Tensor:
+        """Position added."""
         if len(index) == self.config.tokens and bool(
             (index == torch.arange(len(index), device=index.device)).all()
         ):
@@ -167,17 +122,19 @@ class ViT(nn.Module):
         backend: str | None = None,
         check: Check | None = None,
         merger: Merger | None = None,
+        weights: Tensor | None = None,
     ) -> Output:
         """Run the blocks over embedded patches (K, D) whose segments hold `counts` patches each.
 
         residual (G, D) is one more token per segment, placed right behind the class token and given no position
-        (ResidualViT sec. 3.1). `check` is called before each block and may raise to stop the run.
+        (ResidualViT sec. 3.1). `check` is called before each block and may raise to stop the run. weights (K,) make a mean
+        over patches a weighted one; a merger starts with them as sizes.
         """
         x, segments, where = self.assemble(x, counts, residual)
         if merger is not None:
-            return run_merged(self, x, segments, where, counts, merger, backend, check)
+            return run_merged(self, x, segments, where, counts, merger, backend, check, weights)
         x = self.trunk(x, segments, backend=backend, check=check)
-        return self.finish(x, segments, where, counts)
+        return self.finish(x, segments, where, counts, weights)
 
     def trunk(
         self,

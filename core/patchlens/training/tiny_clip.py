@@ -22,11 +22,12 @@ from torch.utils.data import IterableDataset
 
 from patchlens.data.claims import ATTRIBUTES, truth
 from patchlens.data.stills import caption_batch
+from patchlens.encoders.block import Attention
 from patchlens.encoders.open_clip import config_of
 from patchlens.encoders.packing import Segments
 from patchlens.encoders.patches import cut, normalise
 from patchlens.encoders.tiny_clip import open_clip_model
-from patchlens.encoders.vit import Attention, Output, ViT, ViTConfig
+from patchlens.encoders.vit import Output, ViT, ViTConfig
 from patchlens.encoders.words import Words
 from patchlens.training.first_weights import initialise
 from patchlens.training.optimisers import Fit, trapezoid
