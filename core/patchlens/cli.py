@@ -16,7 +16,7 @@ from urllib.parse import quote
 import typer
 
 from patchlens import __version__
-from patchlens.commands import evaluate, train_reference, train_video
+from patchlens.commands import bench, evaluate, train_reference, train_video
 
 cli = typer.Typer(
     name="patchlens",
@@ -30,6 +30,7 @@ train = typer.Typer(help="Train the models that PatchLens ships, or one on your 
 cli.add_typer(train, name="train")
 cli.command("sweep")(evaluate.sweep_command)
 cli.command("principles")(evaluate.principles_command)
+cli.command("bench")(bench.bench_command)
 cli.command("card")(train_reference.card_command)
 train.command("tiny-video")(train_reference.tiny_video_command)
 train.command("tiny-clip")(train_reference.tiny_clip_command)

@@ -1,0 +1,79 @@
+"""`patchlens bench`: wall time against token counts, on this machine."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def bench_command(
+    video: Annotated[list[Path], typer.Option(help="a video file; repeatable, used in turn to fill the batch")],
+    encoder: Annotated[str, typer.Option(help="see `patchlens list`")] = "videomae-base",
+    weights: Annotated[str, typer.Option(help="a tag, a file or folder, or random")] = "random",
+    selector: Annotated[
+        list[str] | None, typer.Option(help="a plan, as in random or rlt:tau=0.1; repeatable (random, rlt, and lite)")
+    ] = None,
+    merger: Annotated[list[str] | None, typer.Option(help="as in tome or tome:r=65; repeatable (tome, sta)")] = None,
+    keep_ratio: Annotated[float, typer.Option(help="keep ratio K/N that tau and r are solved for")] = 0.5,
+    batch: Annotated[int, typer.Option(min=1, max=1024, help="clips per run")] = 4,
+    repeats: Annotated[int, typer.Option(min=1, max=1000, help="timed runs of each, interleaved")] = 5,
+    seed: Annotated[int, typer.Option(help="for random choices and random weights")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16")] = "auto",
+    json: Annotated[Path | None, typer.Option("--json", help="write rows and where they come from")] = None,
+) -> None:
+    """Encode throughput: full, random, RLT, LITE, ToMe, STA, interleaved; efficiency = speed-up / GMAC ratio."""
+    from patchlens.cache import write_whole
+    from patchlens.evaluation.provenance import provenance, ran_on
+    from patchlens.evaluation.throughput import bench, table
+    from patchlens.outputs import check_targets
+    from patchlens.pipeline import load_encoder
+
+    check_targets({"json": json}, video[0])
+    model = load_encoder(encoder, weights, seed=seed, device=device, dtype=dtype)
+    clips = _clips(video, batch, model)
+    plans = [*(selector or _selectors(model)), *(_mergers(model) if merger is None else merger)]
+    rows = bench(model, clips, plans, keep_ratio=keep_ratio, repeats=repeats, seed=seed, progress=_told)
+    made = provenance()
+    typer.echo(table(rows))
+    for row in rows:
+        for clip, found in zip(clips, row.get("solved", []), strict=False):
+            knob, value = next(iter(found.items()))
+            kept = f"{found['kept']:.3f} (asked {keep_ratio:g})"
+            typer.echo(f"{row['selector']} on {clip.source.name}: {knob} {value:.4g} keeps {kept}")
+    typer.echo(f"{batch} clips, {model.facts['device']}, {model.facts['dtype']}; {ran_on(made)}")
+    if json is not None:
+        asked = {"batch": batch, "keep_ratio": keep_ratio, "repeats": repeats, "videos": [v.name for v in video]}
+        result = {"encoder": model.facts, **asked, "provenance": made, "rows": rows}
+        write_whole(json, (json_module.dumps(result, indent=1, allow_nan=False) + "\n").encode())
+
+
+def _clips(videos: list[Path], batch: int, model: Any) -> list[Any]:
+    """As many clips as asked for, at the encoder's size: the videos in turn."""
+    from patchlens import video as reader
+
+    ways = dict(frames=model.inputs.frames or 16, size=model.inputs.size_hw, fit=model.inputs.fit)
+    clips = [reader.read(v, **ways) for v in videos[:batch]]
+    return [clips[i % len(clips)] for i in range(batch)]
+
+
+def _selectors(model: Any) -> list[str]:
+    from patchlens.registry import misfit, plugins
+
+    known = plugins()
+    return [n for n in ("random", "rlt", "lite") if n in known and not misfit(known[n], model.offers, model.name)]
+
+
+def _mergers(model: Any) -> list[str]:
+    from patchlens.registry import misfit, plugins
+
+    return [n for n in ("tome", "sta") if not misfit(plugins("merger")[n], model.offers, model.name)]
+
+
+def _told(name: str, done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{done} of {total}: {name:<40}", end="\r", file=sys.stderr, flush=True)
