@@ -109,11 +109,16 @@ def test_a_kill_at_any_moment_loses_only_the_steps_since_the_checkpoint(tmp_path
     assert reached > 0
 
 
-def test_two_processes_are_as_good_as_one(whole, tmp_path):
-    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run([*run, SCRIPT, str(tmp_path)], env=ENVIRONMENT, capture_output=True, text=True,
-                          timeout=300)  # fmt: skip
+def in_two_processes(*arguments: str) -> str:
+    """What the toy's script prints under torchrun."""
+    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", SCRIPT]
+    done = subprocess.run([*run, *arguments], env=ENVIRONMENT, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def test_two_processes_are_as_good_as_one(whole, tmp_path):
+    said = in_two_processes(str(tmp_path))
     (gradients, model), (others, twin) = (torch.load(tmp_path / f"rank{i}.pt", weights_only=True) for i in (0, 1))
     assert all(torch.equal(model[name], twin[name]) for name in model)
     for name, p in whole[0].model.state_dict().items():
@@ -123,7 +128,20 @@ def test_two_processes_are_as_good_as_one(whole, tmp_path):
         assert torch.equal(gradients[name], others[name])
     ours, theirs = ([float(r["loss"]) for r in rows_of(f / "log.csv")] for f in (tmp_path, whole[1]))
     assert steps(tmp_path) == steps(whole[1]) and ours == pytest.approx(theirs, rel=1e-3)
-    assert done.stdout.count("step 40/40") == 1  # only the first process speaks
+    assert said.count("step 40/40") == 1  # only the first process speaks
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_bundled_models_as_one_does(tmp_path):
+    in_two_processes(str(tmp_path), "bundled")
+    first, second = (torch.load(tmp_path / f"rank{i}.pt", weights_only=True) for i in (0, 1))
+    for one, two in zip(first, second, strict=True):
+        assert all(torch.equal(p, two[name]) for name, p in one.items())
+    toy_training.bundled(tmp_path / "alone")
+    for unit in ("clips", "frames"):  # the task's loss is a mean over samples, or gathered; helping losses only nearly so
+        logs = [rows_of(folder / unit / "log.csv") for folder in (tmp_path, tmp_path / "alone")]
+        ours, theirs = ([float(row["task"]) for row in rows] for rows in logs)
+        assert ours[0] == pytest.approx(theirs[0], rel=2e-4) and ours[1] == pytest.approx(theirs[1], rel=0.01)
 
 
 def test_a_batch_that_cannot_be_shared_out_is_refused(monkeypatch, tmp_path):

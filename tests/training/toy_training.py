@@ -1,4 +1,4 @@
-"""A training of milliseconds, and what other processes of the tests do with it: `torchrun toy_training.py FOLDER`."""
+"""A training of milliseconds, and what other processes of the tests do: `torchrun toy_training.py FOLDER [bundled]`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from patchlens.training import tiny_clip, tiny_video
 from patchlens.training.loop import Loss, Training, fit
 from patchlens.training.optimisers import Fit, trapezoid
-from patchlens.training.ranks import average, gather, joined
+from patchlens.training.ranks import Share, average, gather, joined
 from patchlens.training.tiny_clip import contrast
+from patchlens.training.tiny_clip_run import TinyClip
+from patchlens.training.tiny_video_run import TinyVideo
 from torch import nn
 
 CPU = torch.device("cpu")
@@ -92,9 +95,21 @@ def say_and_train(folder: Path, said: Path) -> None:
         fit(Toy(Recipe(steps=400), ballast=5_000_000, pause=0.01), folder, every=5, check=50)
 
 
-def main(folder: Path) -> None:
+def bundled(folder: Path) -> list[dict[str, torch.Tensor]]:
+    """Weights of tiny-video and tiny-clip after two small steps."""
+    clip = TinyClip(tiny_clip.Recipe(frames=16, batch=8), CPU, held_out=8)
+    video = TinyVideo(tiny_video.Recipe(clips=16, batch=8), CPU, held_out=8)
+    for training in (video, clip):
+        fit(training, folder / training.unit, every=1)
+    return [training.modules[name].state_dict() for training, name in ((video, "vit"), (clip, "model"))]
+
+
+def main(folder: Path, what: str = "toy") -> None:
     """What each process under torchrun does: train halfway, go on from the checkpoint, and leave its weights."""
     torch.set_num_threads(1)
+    if what == "bundled":
+        torch.save(bundled(folder), folder / f"rank{Share.here().rank}.pt")
+        return
     with joined(CPU):
         gradients = contrastive_gradients()
     fit(Toy(), folder, every=5, check=20, until=20)
@@ -104,4 +119,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])
