@@ -10,12 +10,12 @@ import copy
 import pytest
 import torch
 import toys
-from captum.attr import LayerGradCam
+from captum.attr import LayerGradCam, LayerGradientXActivation
+from counting import flop_counter
 from patchlens.attention import attention_gmacs, attention_received
 from patchlens.flops import coefficients, vit_cost
 from patchlens.gradcam import BACKWARD_ATTENTION, resolve_block, token_values, token_values_gmacs, unit_range
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 LABELS = [2, 0, 5]
 
@@ -30,6 +30,12 @@ def captum_map(plain: toys.Plain, x: torch.Tensor, label: int, block: int) -> to
     """LayerGradCam at the transposed tap for one clip (B, K, D); frames answer with their mean."""
     cam = LayerGradCam(lambda x: plain(x).mean(0, keepdim=True), plain.taps[block])
     return cam.attribute(x, target=label, relu_attributions=False).flatten().detach()  # (B, 1, K)
+
+
+def captum_own(plain: toys.Plain, x: torch.Tensor, label: int, block: int) -> torch.Tensor:
+    """LayerGradientXActivation at the same tap, summed over features: every token with its own gradient."""
+    explain = LayerGradientXActivation(lambda x: plain(x).mean(0, keepdim=True), plain.taps[block])
+    return explain.attribute(x, target=label).sum(1).flatten().detach()  # (B, D, K)
 
 
 def clips(encoder, count: int = 3):
@@ -72,6 +78,38 @@ def test_packed_clips_equal_captum_on_each_alone(model):
             torch.testing.assert_close(
                 value.logits, plain(plain.embed(clip.frames)).mean(0), rtol=1e-4, atol=1e-5
             )
+
+
+def test_each_tokens_own_gradient_equals_captums_gradient_x_activation_in_every_block_at_once(model):
+    made, tokens = clips(model)
+    plain = toys.Plain(model)
+    values = token_values(model, tokens, LABELS, range(model.config.depth), gradient="own")
+    for clip, value, label in zip(made, values, LABELS, strict=True):
+        assert value.maps.shape == (model.config.depth, clip_tokens(model, clip))
+        for block in range(model.config.depth - (model.config.pool == "cls")):
+            close(value.maps[block], captum_own(plain, plain.embed(clip.frames), label, block))
+
+
+def clip_tokens(encoder, clip) -> int:
+    return encoder.tokens(clip).grid.n
+
+
+def test_one_backward_serves_all_blocks(model):
+    _, tokens = clips(model)
+    depth = model.config.depth
+    stack = token_values(model, tokens, LABELS, range(depth))
+    for block in range(depth):
+        for value, alone in zip(stack, token_values(model, tokens, LABELS, block), strict=True):
+            torch.testing.assert_close(value.maps[block], alone.signed, rtol=1e-4, atol=1e-7)
+
+
+def test_in_the_last_block_of_a_mean_pool_both_gradients_agree(space_time):
+    _, tokens = clips(space_time)
+    own, mean = (token_values(space_time, tokens, LABELS, -1, gradient=g) for g in ("own", "mean"))
+    for a, b in zip(own, mean, strict=True):
+        close(a.signed, b.signed)
+    with pytest.raises(ValueError, match="gradient is 'max'; choose mean .LITE. or own."):
+        token_values(space_time, tokens, LABELS, 0, gradient="max")
 
 
 def test_packed_equals_single(model):
@@ -263,7 +301,7 @@ def test_it_works_where_gradients_are_switched_off(space_time):
 
 def counted(work) -> float:
     """1e9 MACs of what `work` runs, by torch's counter."""
-    with FlopCounterMode(display=False) as counter:
+    with flop_counter() as counter:
         work()
     return counter.get_total_flops() / 2e9
 
@@ -292,10 +330,10 @@ def test_the_cost_of_encoding_is_what_ran(larger):
 
 def test_the_cost_of_a_map_is_what_ran(larger):
     tokens = larger.tokens(toys.clip(8, size=(24, 24)))
-    for block in range(larger.config.depth):
+    for blocks in (*range(larger.config.depth), range(larger.config.depth)):
         tokens._embedded.clear()  # the embedding is part of the cost
-        ran = counted(lambda block=block: token_values(larger, [tokens], [0], block))
-        assert token_values_gmacs(larger, counts_of(tokens), block) == pytest.approx(ran, rel=0.01)
+        ran = counted(lambda blocks=blocks: token_values(larger, [tokens], [0], blocks))
+        assert token_values_gmacs(larger, counts_of(tokens), blocks) == pytest.approx(ran, rel=0.01)
 
 
 def test_fused_attention_runs_backward_with_five_products_for_two(space_time):

@@ -13,6 +13,7 @@ import pytest
 import torch
 from browsers import evaluate_alone
 from patchlens.keep import (
+    Adaptive,
     All,
     Interleave,
     Rule,
@@ -44,7 +45,7 @@ const same = (a, text) => {
 function failures(cases) {
   return cases.flatMap((c, i) => {
     const stages = c.stages.map((s) => ({
-      values: floats(s.values), fine: s.fine && floats(s.fine), change: s.change && floats(s.change), rule: s.rule,
+      ...s, values: floats(s.values), fine: s.fine && floats(s.fine), change: s.change && floats(s.change),
     }));
     const keep = lens.keepOf(stages, c.grid, c.seed, c.per_frame);
     if (JSON.stringify(keep.anchor && Array.from(keep.anchor)) !== JSON.stringify(c.anchor)) return [i];
@@ -84,7 +85,11 @@ def random_rule(random: np.random.Generator) -> Rule:
         random.choice([0.01, 0.29, 0.5, 0.58, 1.0, round(random.uniform(0.01, 1), 2), random.uniform(0.01, 1)])
     )
     tau = float(random.choice([0.0, 0.1, 0.25, 0.5, -1.0, 9.0, random.normal()]))
-    kinds: list[Rule] = [All(), TopK(keep), TopKPerFrame(keep), Strided(keep), Strided(keep, True), Threshold(tau)]
+    low, high = sorted(random.choice([0.0, 0.25, 0.5, 1.0, random.random()], 2, replace=False).tolist())
+    adaptive = Adaptive(keep, float(random.choice([0.3, 0.5])), low, high, *(random.random(2) < 0.5).tolist())
+    kinds: list[Rule] = [
+        All(), adaptive, TopK(keep), TopKPerFrame(keep), Strided(keep), Strided(keep, True), Threshold(tau),
+    ]  # fmt: skip
     return kinds[random.integers(len(kinds))] if random.random() < 0.8 else Threshold(tau, runs=True)
 
 
@@ -111,7 +116,8 @@ def random_case(number: int) -> dict[str, Any]:
             rule, change = random_schedule(random, grid.t)
         values = torch.from_numpy(random_values(random, grid.n, getattr(rule, "tau", 0.5)))
         fine = torch.from_numpy(random_values(random, grid.n, 0.5)) if random.random() < 0.4 else None
-        stages.append((Scores(values, "test", fine, change=change), rule))
+        sure = {"confidence": float(random.choice([0.0, 0.25, 0.5, 1.0, random.random()]))}
+        stages.append((Scores(values, "test", fine, facts=sure, change=change), rule))
     if random.random() < 0.3:  # the first tubelet as RLT has it, so that run lengths are compared too
         stages[0][0].values[: grid.per_frame] = torch.inf
     keep = keep_of(stages, grid, seed, per_frame)
@@ -121,7 +127,7 @@ def random_case(number: int) -> dict[str, Any]:
         "anchor": None if keep.anchor is None else keep.anchor.tolist(),
         "mask": packed(keep.mask.numpy().astype(np.uint8)),
         "stages": [{"values": packed(s.values.numpy()), "fine": None if s.fine is None else packed(s.fine.numpy()),
-                    "change": None if s.change is None else packed(s.change.numpy()),
+                    "change": None if s.change is None else packed(s.change.numpy()), "confidence": s.confidence,
                     "rule": rule_json(r)} for s, r in stages],
     }  # fmt: skip
 
@@ -130,7 +136,7 @@ def random_case(number: int) -> dict[str, Any]:
 def cases() -> list[dict[str, Any]]:
     made = [random_case(n) for n in range(CASES)]
     kinds = {s["rule"]["kind"] for c in made for s in c["stages"]}
-    assert kinds == {"all", "topk", "topk_per_frame", "strided", "threshold", "interleave"}
+    assert kinds == {"all", "adaptive", "topk", "topk_per_frame", "strided", "threshold", "interleave"}
     assert sum(c["runs"] is not None for c in made) > 20 and sum(c["anchor"] is not None for c in made) > 100
     return made
 

@@ -18,8 +18,8 @@ PACKAGES = {"patchlens": ROOT / "core" / "patchlens", "patchlens_app": ROOT / "a
 LAYERS = [
     "lazy clip results types",
     "limits container sampling upright decoding motion cuts album export reading wire worker video",
-    "knobs registry interleave keep specs cache flops merge",  # flops is arithmetic on shapes: it knows types alone
-    "encoders selectors mergers gradcam attention",
+    "knobs registry interleave adaptive keep specs cache flops merge",  # flops is arithmetic: it knows types alone
+    "encoders selectors mergers gradcam attention ranker glance cleaning attributions",
     "metrics assembly recall pipeline data",
     "training evaluation",
     "views outputs listing",

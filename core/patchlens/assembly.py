@@ -25,7 +25,7 @@ def full_and_reduced(model: Encoder, keep: Keep) -> tuple[Cost, Cost]:
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """All that a run made; `stages` are the plan's (scores, rule) pairs, `label` a class number or None."""
+    """All that a run made; `stages` are the plan's (scores, rule) pairs, `label` a class number, a text, or None."""
 
     request: Request
     model: Encoder
@@ -36,7 +36,7 @@ class Finished:
     keep: Keep
     encoding: Encoding
     reference: Encoding
-    label: int | None
+    label: int | str | None
     seconds: dict[str, float]
 
 
@@ -52,7 +52,7 @@ def assemble(run: Finished) -> Trace:
         costs=(full, reduced),
         selector_gmacs=sum(s.gmacs for s, _ in run.stages) + own,
         classes=model.classes,
-        label=run.label,
+        label=run.label if model.classes else None,
     )
     domain = _domain(run)
     return Trace(
@@ -65,7 +65,7 @@ def assemble(run: Finished) -> Trace:
         encoding=run.encoding,
         reference=run.reference,
         report=report,
-        encoder=_facts(model, domain),
+        encoder=_facts(model, run.keep, domain),
         stages=run.stages,
         classes=model.classes,
         timing=run.seconds,
@@ -73,9 +73,9 @@ def assemble(run: Finished) -> Trace:
     )
 
 
-def _facts(model: Encoder, domain: dict[str, Any] | None) -> dict[str, Any]:
+def _facts(model: Encoder, keep: Keep, domain: dict[str, Any] | None) -> dict[str, Any]:
     """Plain data on the encoder; `cost` lets a browser follow a slider (see `cost_facts`)."""
-    about = {"segments": model.segments, "cost": cost_facts(model), "domain": domain}
+    about = {"segments": model.segments, "cost": cost_facts(model, keep), "domain": domain}
     return {**model.loaded.facts, **model.facts, **about}
 
 
@@ -108,6 +108,6 @@ def _notes(run: Finished, domain: dict[str, Any] | None) -> list[str]:
         notes.append(f"{name} reads {want} frames; this clip has {have}, sampled evenly to fit.")
     if run.keep.anchor is not None and run.keep.residual == "auto" and model.tokenizer is None:
         notes.append(f"{name} has no residual tokenizer: its P-frames run without a residual token.")
-    if run.request.label and model.classes is None:
+    if run.request.label and not model.explains:
         notes.append(f"{name} names no classes, so the label {run.request.label!r} is not used.")
     return notes

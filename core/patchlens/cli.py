@@ -16,7 +16,7 @@ from urllib.parse import quote
 import typer
 
 from patchlens import __version__
-from patchlens.commands import bench, evaluate, train_reference, train_video
+from patchlens.commands import bench, evaluate, faithfulness, train_lite, train_reference, train_video
 
 cli = typer.Typer(
     name="patchlens",
@@ -32,9 +32,12 @@ cli.command("sweep")(evaluate.sweep_command)
 cli.command("principles")(evaluate.principles_command)
 cli.command("bench")(bench.bench_command)
 cli.command("card")(train_reference.card_command)
+cli.command("faithfulness")(faithfulness.faithfulness_command)
 train.command("tiny-video")(train_reference.tiny_video_command)
 train.command("tiny-clip")(train_reference.tiny_clip_command)
 train.command("video")(train_video.train_video_command)
+train.command("lite")(train_lite.train_lite_command)
+train.command("glance")(train_lite.train_glance_command)
 
 
 @cli.command("list")

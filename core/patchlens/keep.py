@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from patchlens.adaptive import Adaptive
 from patchlens.interleave import Interleave, schedule, survivors
 from patchlens.lazy import torch
 from patchlens.types import Grid, Keep, Scores
@@ -55,9 +56,10 @@ class Threshold:
     weighted: bool = False
 
 
-Rule = All | TopK | TopKPerFrame | Strided | Threshold | Interleave
+Rule = All | Adaptive | TopK | TopKPerFrame | Strided | Threshold | Interleave
 _KINDS = {
     All: "all",
+    Adaptive: "adaptive",
     TopK: "topk",
     TopKPerFrame: "topk_per_frame",
     Strided: "strided",
@@ -150,6 +152,8 @@ def _interleaved(scores: Scores, rule: Interleave, allowed: np.ndarray, grid: Gr
 def decide(scores: Scores, rule: Rule, grid: Grid, seed: int = 0, within: np.ndarray | None = None) -> np.ndarray:
     """Which tokens one rule keeps, bool (N,), among those in `within` (all tokens without it); never none."""
     allowed = np.ones(grid.n, dtype=bool) if within is None else within
+    if isinstance(rule, Adaptive):
+        rule = TopK(rule.ratio(scores.confidence))
     match rule:
         case All():
             mask = allowed.copy()
@@ -216,4 +220,4 @@ def keep_of(stages: list[tuple[Scores, Rule]], grid: Grid, seed: int = 0, per_fr
             return Keep(kept, grid, None, torch.from_numpy(schedule(rule, grid.t, change)), rule.residual)
         case [(_, Threshold(runs=True) as rule)] if mask[: grid.per_frame].all():
             return Keep(kept, grid, torch.from_numpy(run_lengths(mask, grid)), weighted=rule.weighted)
-    return Keep(kept, grid)
+    return Keep(kept, grid, embeds_all=any(scores.embeds_all for scores, _ in stages))

@@ -70,6 +70,8 @@ def as_text() -> str:
 def _where(e: dict[str, Any]) -> str:
     if e["on_disk"]:
         return f"on disk: {', '.join(e['on_disk'])}"
+    if not e["weights"]:
+        return "weights from a file or folder, or random"
     if not e["download_mb"]:
         return f"not shipped yet: make it by `patchlens train {e['name']}`"
     return f"download {e['download_mb']} MB ({', '.join(e['weights'])})"

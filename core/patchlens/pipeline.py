@@ -40,7 +40,7 @@ class RunContext:
 
     encoder: Any
     clip: Clip
-    label: int | None
+    label: int | str | None
     seed: int
     check: Callable[[], None] | None = None
 
@@ -171,10 +171,10 @@ def _wants_motion(plan: Plan) -> bool:
     return any("motion" in getattr(s, "clip_needs", ()) for s in plan.selectors)
 
 
-def _checked_label(model: Encoder, label: str | None) -> int | None:
-    """The class number of a label; a label for an encoder without classes is no error, only unused."""
+def _checked_label(model: Encoder, label: str | None) -> int | str | None:
+    """The class number of a label; a text for CLIP as it is; for an encoder without either it is no error, only unused."""
     if label in (None, "") or model.classes is None:
-        return None
+        return label or None if model.explains else None
     from patchlens.selectors.oracle import class_number
 
     return class_number(model.classes, label)

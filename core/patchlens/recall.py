@@ -24,6 +24,8 @@ def score(s: Selector, tokens: Tokens, context: Context, store: Cache) -> Scores
     key = {"selector": s.name, "knobs": knob_values(s, "score"), "grid": tokens.grid, "pixels": _digest(tokens.patches)}
     if s.requires:
         key |= {"encoder": _encoder_key(context.encoder), "label": context.label}
+    if depends := getattr(s, "depends", None):
+        key |= {"depends": depends(context.encoder)}
     if getattr(s, "seeded", False):
         key |= {"seed": context.seed, "clip": context.clip.source.sha256}
     if getattr(s, "clip_needs", None):

@@ -22,14 +22,14 @@ T = TypeVar("T", bound=type)
 
 
 class Context(Protocol):
-    """What a selector may ask for beside the tokens: the loaded encoder, the clip, a label (class number) and a seed.
+    """What a selector may ask for beside the tokens: the encoder, the clip, a label (class number, or CLIP's text), a seed.
 
     `check` raises when the run was cancelled; hand it to whatever takes long.
     """
 
     encoder: Any
     clip: Clip
-    label: int | None
+    label: int | str | None
     seed: int
     check: Callable[[], None] | None
 

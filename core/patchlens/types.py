@@ -146,6 +146,16 @@ class Scores:
             known = self.change.ndim == 1 and self.change.dtype == torch.float32 and not self.change.isnan().any()
             require(bool(known and (self.change >= 0).all()), "Scores.change must be float32 (t,), 0 or more.")
 
+    @property
+    def embeds_all(self) -> bool:
+        """Whether every patch was embedded for them (LITE)."""
+        return bool(self.facts.get("embeds_all", False))
+
+    @property
+    def confidence(self) -> float:
+        """How sure a glance at the clip was, 0..1, for rules whose budget follows it (LITE++); 0 where nobody looked."""
+        return float(self.facts.get("confidence", 0.0))
+
 
 @dataclass(frozen=True, eq=False)
 class Keep:
@@ -157,6 +167,7 @@ class Keep:
     residual    with anchors: what a P-frame is given of its I-frame: "on" (a residual token), "zero" (a token of zeros),
                 "off", or "auto" (on where the encoder has a residual tokenizer)
     weighted    a mean over the tokens of the clip counts each by its run length
+    embeds_all  whether every patch was embedded to decide (LITE), so that a run takes the kept ones from there
     """
 
     mask: Tensor
@@ -165,6 +176,7 @@ class Keep:
     anchor: Tensor | None = None
     residual: str = "off"
     weighted: bool = False
+    embeds_all: bool = False
 
     def __post_init__(self) -> None:
         require(

@@ -250,9 +250,9 @@ def test_devices_and_dtypes_by_name():
 
 
 def test_what_an_encoder_offers():
-    assert toys.space_time().offers == {"gradients", "attention", "logits", "space-time attention"}
-    assert toys.frame_cls().offers == {"gradients", "attention", "logits", "class_token", "frames"}
-    assert toys.frame_cls(classes=None).offers == {"gradients", "attention", "class_token", "frames"}
+    assert toys.space_time().offers == {"embeddings", "gradients", "attention", "logits", "space-time attention"}
+    assert toys.frame_cls().offers == {"embeddings", "gradients", "attention", "logits", "class_token", "frames"}
+    assert toys.frame_cls(classes=None).offers == {"embeddings", "gradients", "attention", "class_token", "frames"}
 
 
 def test_lists_of_different_length_are_refused(space_time):

@@ -95,16 +95,40 @@ def test_which_block_is_watched(request, name, selector, block, why):
     assert scores.facts["block"] == block and f"block {block}" in scores.unit
 
 
-def test_a_models_card_may_name_the_block():
+def test_a_models_card_may_name_block_and_gradient():
     encoder = toys.space_time()
-    encoder.loaded.facts["oracle_block"] = 1
-    assert score(encoder).facts["block"] == 1
+    encoder.loaded.facts["oracle"] = {"gradient": "own", "blocks": {"own": "mean", "mean": "1"}}
+    named = score(encoder)
+    assert named.facts["block"] == [0, 1, 2] and named.facts["gradient"] == "own"
+    assert named.unit.startswith("gradient x activation of") and "blocks 0 to 2, their mean" in named.unit
+    literal = score(encoder, Oracle(gradient="mean"))
+    assert literal.facts["block"] == 1 and literal.unit.startswith("grad-cam of"), "each gradient has its own block"
     assert score(encoder, Oracle(block="-1")).facts["block"] == 2, "what is asked for wins"
 
 
-@pytest.mark.parametrize(
-    ("block", "sentence"), [("last", "block is 'last'; give auto or a block number."), ("9", "block is 9; ")]
-)
+def test_the_mean_of_blocks_is_the_mean_of_their_maps(encoder):
+    one_by_one = [score(encoder, Oracle(block=str(b), gradient="own")).fine for b in range(encoder.config.depth)]
+    for name, maps in (("mean", one_by_one), ("mean2", one_by_one[-2:])):
+        mean = score(encoder, Oracle(block=name, gradient="own"))
+        torch.testing.assert_close(mean.fine, torch.stack(maps).mean(0), rtol=1e-4, atol=1e-7)
+
+
+def test_without_a_card_it_is_lites_definition(space_time):
+    scores = score(space_time, Oracle(block="0"))
+    assert scores.facts["gradient"] == "mean"
+    assert not torch.allclose(scores.fine, score(space_time, Oracle(block="0", gradient="own")).fine)
+
+
+BAD_BLOCKS = [
+    ("last", "block is 'last'; give auto or a block number"),
+    ("9", "block is 9; "),
+    ("mean4", "block is 'mean4'; give mean .all blocks. or mean1 to mean3"),
+    ("meanest", "block is 'meanest'; give mean"),
+    ("mean0", "block is 'mean0'; give mean"),
+]
+
+
+@pytest.mark.parametrize(("block", "sentence"), BAD_BLOCKS, ids=[b[0] for b in BAD_BLOCKS])
 def test_a_block_that_is_not_there_is_one_sentence(space_time, block, sentence):
     with pytest.raises(ValueError, match=sentence):
         score(space_time, Oracle(block=block))

@@ -27,12 +27,10 @@ def packed(
     backend: str | None = None, check: Check | None = None, merger: Merger | None = None,
 ) -> list[Output]:  # fmt: skip
     """One Output per clip from one packed sequence of all kept tokens."""
-    patches = torch.cat(
-        [x.patches if k.count == x.grid.n else x.patches[k.index] for x, k in zip(tokens, keeps, strict=True)]
-    )
     counts = [encoder.counts(k) for k in keeps]
     lengths = _runs(keeps) if encoder.fast.length is not None else None
-    x = encoder.embed_with(encoder.fast, patches, torch.cat([k.index for k in keeps]), lengths)
+    known = lengths is None and all(k.embeds_all for k in keeps)
+    x = _taken(encoder, tokens, keeps) if known else _embedded(encoder, tokens, keeps, lengths)
     weighted = encoder.segments == "clip" and any(k.weighted for k in keeps)
     weights = _runs([k if k.weighted else replace(k, run_length=None) for k in keeps]).to(x.device) if weighted else None
     ways = dict(backend=backend, check=check, merger=merger, weights=weights)
@@ -44,6 +42,20 @@ def _runs(keeps: Sequence[Keep]) -> Tensor:
     return torch.cat(
         [torch.ones(k.count, dtype=torch.long) if k.run_length is None else k.run_length[k.index] for k in keeps]
     )
+
+
+def _embedded(
+    encoder: Encoder, tokens: Sequence[Tokens], keeps: Sequence[Keep], lengths: Tensor | None
+) -> Tensor:
+    """Embeddings of the kept patches of all clips; no other patch is embedded."""
+    patches = [x.patches if k.count == x.grid.n else x.patches[k.index] for x, k in zip(tokens, keeps, strict=True)]
+    return encoder.embed_with(encoder.fast, torch.cat(patches), torch.cat([k.index for k in keeps]), lengths)
+
+
+def _taken(encoder: Encoder, tokens: Sequence[Tokens], keeps: Sequence[Keep]) -> Tensor:
+    """The same, taken out of the embeddings of all patches, which a selector has asked for already."""
+    kept = torch.cat([x.embed()[k.index] for x, k in zip(tokens, keeps, strict=True)])
+    return kept.to(encoder.device, encoder.dtype)
 
 
 def _split(output: Output, counts: list[tuple[int, ...]]) -> list[Output]:

@@ -141,6 +141,8 @@ _ENTRIES = (
     _videomae("base", (768, 12, 12, 86.5, 346), _BOTH | _SHORT),
     _videomae("large", (1024, 24, 16, 304.3, 1218), _KINETICS),
     _videomae("huge", (1280, 32, 16, 632.4, 2530), _KINETICS),
+    Entry("timesformer-base", "timesformer", "TimeSformer-B: joint space-time attention, class token, classifier",
+          (8, 14, 14), 1, 16, 768, 12, 12, 86.2, 0, (), prefix=1, outputs=174),
     _clip("ViT-B-32", 7, 512, _B32, _LAION_B32),
     _clip("ViT-B-32-quickgelu", 7, 512, _B32, _QUICK_B32),
     _clip("ViT-B-16", 14, 512, _B16, _LAION_B16),
@@ -161,7 +163,17 @@ CATALOG: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
 
 def bundled() -> tuple[str, ...]:
     """Names of the models that come with PatchLens."""
-    return tuple(e.name for e in CATALOG.values() if not e.weights[0].repo)
+    return tuple(e.name for e in CATALOG.values() if e.weights and not e.weights[0].repo)
+
+
+def selector_file(name: str) -> Path:
+    """Where the trained selector (LITE) that ships for a model lies, or would lie."""
+    return BUNDLED / f"{name}.lite.safetensors"
+
+
+def glance_file(name: str) -> Path:
+    """Where the small network that judges a clip's difficulty for it (LITE++) lies, or would lie."""
+    return BUNDLED / f"{name}.glance.safetensors"
 
 
 def family_of(name: str) -> tuple[str, str]:

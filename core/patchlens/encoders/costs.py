@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 def cost_of(model: Encoder, keep: Keep, merger: Merger | None = None) -> tuple[Cost, float]:
     """Cost of encoding what is kept, and the merger's own GMACs.
 
-    In an interleaved plan the merger acts in P-frames only, and every patch of a P-frame is embedded, as in ResidualViT.
+    Where every patch was embedded to decide, all of them are paid for here (LITE). In an interleaved plan the merger acts
+    in P-frames only, and every patch of a P-frame is embedded, as in ResidualViT.
     """
     if keep.anchor is None:
         counts = model.counts(keep)
-        return merged_cost(model.config, merger, counts) if merger else (vit_cost(model.config, counts), 0.0)
+        cost, own = merged_cost(model.config, merger, counts) if merger else (vit_cost(model.config, counts), 0.0)
+        unused = keep.embeds_all * (keep.grid.n - keep.count) * model.config.patch_dim * model.config.width
+        return cost + Cost(unused / GIGA), own
     intra, leaning = ([k for k, i in zip(keep.per_frame, keep.intra, strict=True) if i == whole] for whole in (True, False))
     mode, embedded = model.residual(keep), len(leaning) * keep.grid.per_frame
     mapping = model.tokenizer.macs if mode == "on" else 0
@@ -33,10 +36,12 @@ def cost_of(model: Encoder, keep: Keep, merger: Merger | None = None) -> tuple[C
     return whole + merged + Cost(rest / GIGA), own
 
 
-def cost_facts(model: Encoder) -> dict[str, Any]:
-    """GMACs of a segment of K patches as a + b*K + c*K^2: [a, b, c] of a whole run's segments and, for encoders of
-    frames, of the P-frames of an interleaved plan under each way of giving them a residual token."""
-    facts: dict[str, Any] = {"per_segment": [sum(pair) / GIGA for pair in zip(*coefficients(model.config), strict=True)]}
+def cost_facts(model: Encoder, keep: Keep) -> dict[str, Any]:
+    """GMACs of a run as `once`, plus a + b*K + c*K^2 for a segment of K patches: [a, b, c] of a whole run's segments and,
+    for encoders of frames, of the P-frames of an interleaved plan under each way of giving them a residual token."""
+    parts = coefficients(model.config, embed_kept=not keep.embeds_all)
+    facts: dict[str, Any] = {"per_segment": [sum(pair) / GIGA for pair in zip(*parts, strict=True)]}
+    facts["once"] = keep.embeds_all * keep.grid.n * model.config.patch_dim * model.config.width / GIGA
     if model.segments == "frame":
         made = model.tokenizer.macs if model.tokenizer else None
         ways = {"on": (True, made), "zero": (True, 0), "off": (False, 0)}

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from patchlens.encoders.batches import interleaved, packed
+from patchlens.encoders.catalog import selector_file
 from patchlens.encoders.loaded import Loaded
 from patchlens.encoders.patches import cut, fit_frames, frame_choice, normalise
 from patchlens.encoders.vit import Check, Output, ViT
@@ -74,10 +75,17 @@ class Encoder:
     @property
     def offers(self) -> frozenset[str]:
         """What this encoder can give a selector."""
-        offers = {"gradients", "attention"} | ({"logits"} if self.classes else set())
+        offers = {"embeddings", "gradients", "attention"} | ({"logits"} if self.explains else set())
+        if self.loaded.weights == "bundled" and selector_file(self.name).is_file():
+            offers.add("a trained selector")
         offers |= {"class_token"} if self.config.pool == "cls" else set()
         offers |= {"residual_token"} if self.tokenizer is not None else set()
         return frozenset(offers | {"frames" if self.segments == "frame" else "space-time attention"})
+
+    @property
+    def explains(self) -> bool:
+        """Whether it answers with something that can be explained: classes, or the similarity to a text."""
+        return bool(self.classes) or self.loaded.text is not None
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -71,7 +71,8 @@ def load(name: str, weights: str | None = None, seed: int = 0) -> Loaded:
     domain = Domain(state.pop("domain.mean"), state.pop("domain.precision"), card["domain_limit"])
     config = ViTConfig(**{**card["config"], "grid": tuple(card["config"]["grid"])})
     vit = adopt(config, state, path.name)
-    facts = {k: card[k] for k in ("oracle_block", "trained", "accuracy") if k in card}
+    card |= files.read_json(path.with_name(f"{path.stem}-card.json"))  # what was measured after the file was written
+    facts = {k: card[k] for k in ("oracle", "trained", "accuracy") if k in card}
     inputs = _inputs(config, tuple(card["mean"]), tuple(card["std"]))
     tag = "bundled" if bundled else path.name
     return Loaded(

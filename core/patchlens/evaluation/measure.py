@@ -93,7 +93,8 @@ class Bench:
         """Scores of every stage of a plan, per view; kept on the item, because all budgets reuse them."""
         key = (who.name, seed)
         if key not in item.scores:
-            asked = [Context(self.encoder, v.clip, item.number, seed, actor=v.actor) for v in item.views]
+            label = item.number if self.encoder.classes else item.label
+            asked = [Context(self.encoder, v.clip, label, seed, actor=v.actor) for v in item.views]
             pairs = list(zip(item.views, asked, strict=True))
             item.scores[key] = [tuple(s.score(v.tokens, c) for s in who.plan.selectors) for v, c in pairs]
         return item.scores[key]

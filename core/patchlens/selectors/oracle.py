@@ -1,7 +1,7 @@
 """The Grad-CAM oracle: what each token was worth to the answer, known only after the full run.
 
-It shows an upper bound, not a saving: with the true label it even leaks the answer (LITE's own table: 78.5 % with the
-true label at half the tokens, 70.0 % with the predicted one, 70.5 % with all tokens).
+It needs the full run, so it is no saving but a yardstick: with the true label it even leaks the answer (LITE's own table:
+78.5 % with the true label at half the tokens, 70.0 % with the predicted one, 70.5 % with all tokens).
 """
 
 from __future__ import annotations
@@ -18,64 +18,96 @@ from patchlens.types import Scores, Tokens
 @register("oracle")
 @dataclass(frozen=True)
 class Oracle:
-    """Grad-CAM of a class logit at one block's MLP output (LITE eqs. 1-2), min-max to 0..1 per clip.
+    """Grad-CAM of a class logit at the MLP outputs of one block or several, min-max to 0..1 per clip (LITE eqs. 1-2).
 
-    label  "auto": the label given with the clip, else the predicted one; or "predicted"; or a class name or number
-    block  "auto": the block that the encoder's card names, else the last one (for class-token pooling the one before:
-           in the last block no patch has a gradient); or a number, negative from the end
+    label     "auto": the label given with the clip, else the predicted one; or "predicted"; or a class name or number; for
+              CLIP any text: its cosine to the clip is explained
+    block     "auto": what the encoder's card names, else the last block (for class-token pooling the one before: in the
+              last block no patch has a gradient); or a number, negative from the end; or "mean", the mean of all blocks'
+              maps, "mean3" that of the last three
+    clean     "edges" (halved on the border), "peaks" (isolated ones removed) or "sharpen": see `cleaning.py`
+    gradient  "mean": averaged over tokens, as LITE has it; "own": each token's own (our departure, see `gradcam.py`);
+              "auto": what the card names, else "mean"
     """
 
     keep: float = knob(0.5, 0.01, 1.0, step=0.01, unit="share of tokens", help="keep ratio K/N")
-    label: str = text("auto", help="auto, predicted, or a class name")
-    block: str = text("auto", help="auto, or a block number (negative from the end)")
+    label: str = text("auto", help="auto, predicted, a class name, or for CLIP any text")
+    block: str = text("auto", help="auto, a block number (negative from the end), mean, or mean3 (the last three)")
+    gradient: str = choice("auto", ("auto", "mean", "own"), stage="score", help="mean over tokens (LITE), or each's own")
+    clean: str = choice(
+        "none", ("none", "edges", "peaks", "sharpen"), stage="score", help="the paper's ways of cleaning the map (sec. 4.4)"
+    )
     per: str = choice("clip", ("clip", "frame"), help="choose over the whole clip, or the same share of every frame")
     requires = frozenset({"logits", "gradients"})
     monotone = True
 
     def score(self, tokens: Tokens, context: Context) -> Scores:
         """The token-value map; ties of the ReLU are broken by the value before it."""
+        from patchlens.cleaning import clean
         from patchlens.gradcam import token_values, token_values_gmacs, unit_range
 
         encoder = context.encoder
-        block = self._block(encoder)
-        wanted = self._class(encoder, context.label)
-        (value,) = token_values(encoder, [tokens], [wanted], block, check=context.check)
+        blocks, gradient = self._watched(encoder)
+        wanted, name, given = wanted_of(encoder, self.label, context.label)
+        (value,) = token_values(encoder, [tokens], [wanted], blocks, check=context.check, gradient=gradient)
         facts: dict[str, Any] = {
-            "block": block,
-            "label": encoder.classes[value.label],
-            "label_from": "predicted" if wanted is None else "given",
+            "block": blocks[0] if len(blocks) == 1 else list(blocks),
+            "gradient": gradient,
+            "label": name or encoder.classes[value.label],
+            "label_from": "given" if given else "predicted",
         }
         if not bool((value.signed > 0).any()):
-            facts["note"] = self._why_empty(encoder, block)
+            facts["note"] = self._why_empty(encoder, blocks)
         frames = [tokens.grid.n] if encoder.segments == "clip" else [tokens.grid.per_frame] * tokens.grid.t
-        gmacs = token_values_gmacs(encoder, frames, block)
-        unit = f"grad-cam of '{facts['label']}' at block {block}, 0..1"
-        return Scores(unit_range(value.signed), unit, value.signed, gmacs, facts)
+        gmacs = token_values_gmacs(encoder, frames, blocks)
+        values = clean(unit_range(value.signed), tokens.grid, self.clean)
+        return Scores(values, self._unit(facts), value.signed, gmacs, facts)
 
     def rule(self) -> Rule:
         """Top K."""
         return best(self.keep, self.per)
 
-    def _block(self, encoder: Any) -> int:
-        from patchlens.gradcam import block_number, resolve_block
+    def _watched(self, encoder: Any) -> tuple[tuple[int, ...], str]:
+        """The blocks and the gradient, with what the encoder's card names in place of "auto"."""
+        from patchlens.gradcam import block_numbers
 
-        if self.block != "auto":
-            return block_number(encoder, self.block)
-        named = encoder.loaded.facts.get("oracle_block")
-        return resolve_block(encoder, int(named) if named is not None else -2 if encoder.config.pool == "cls" else -1)
-
-    def _class(self, encoder: Any, given: str | int | None) -> int | None:
-        label = given if self.label == "auto" else self.label
-        return None if label in (None, "", "predicted") else class_number(encoder.classes, label)
+        card = encoder.loaded.facts.get("oracle", {})
+        gradient = card.get("gradient", "mean") if self.gradient == "auto" else self.gradient
+        last = "-2" if encoder.config.pool == "cls" else "-1"
+        block = card.get("blocks", {}).get(gradient, last) if self.block == "auto" else self.block
+        return block_numbers(encoder, block), gradient
 
     @staticmethod
-    def _why_empty(encoder: Any, block: int) -> str:
-        if encoder.config.pool == "cls" and block == encoder.config.depth - 1:
+    def _unit(facts: dict[str, Any]) -> str:
+        block, way = facts["block"], {"mean": "grad-cam", "own": "gradient x activation"}[facts["gradient"]]
+        where = f"block {block}" if isinstance(block, int) else f"blocks {block[0]} to {block[-1]}, their mean"
+        return f"{way} of '{facts['label']}' at {where}, 0..1"
+
+    @staticmethod
+    def _why_empty(encoder: Any, blocks: tuple[int, ...]) -> str:
+        if encoder.config.pool == "cls" and blocks == (encoder.config.depth - 1,):
             return (
                 "The token-value map is empty: this encoder answers from its class token, so in the last block no patch "
                 "reaches the answer; choose an earlier block."
             )
         return "The token-value map is zero everywhere: at this block no patch speaks for the class."
+
+
+def wanted_of(encoder: Any, knob: str, given: str | int | None) -> tuple[Any, str | None, bool]:
+    """What to explain: (class number, text feature, or None for the predicted class; its name; whether it was given).
+
+    Raises ValueError for an unknown class, and for an encoder of texts without one to compare with.
+    """
+    label = given if knob == "auto" else knob
+    if encoder.classes:
+        if label in (None, "", "predicted"):
+            return None, None, False
+        number = class_number(encoder.classes, label)
+        return number, encoder.classes[number], True
+    if label in (None, "", "predicted"):
+        raise ValueError(f"{encoder.name} names no classes: give a text to compare with as the label, as in "
+                         "oracle:label=a red ball.")  # fmt: skip
+    return encoder.loaded.text.encode_text([str(label)])[0], str(label), True
 
 
 def class_number(classes: tuple[str, ...], label: str | int) -> int:

@@ -16,15 +16,14 @@ from patchlens.encoders.loaded import Inputs, Loaded
 from patchlens.encoders.reference import Domain, write
 from patchlens.encoders.vit import ViT
 from patchlens.evaluation.intervals import wilson
+from patchlens.evaluation.oracles import oracle_card, oracle_markdown
 from patchlens.evaluation.provenance import provenance, ran_on
-from patchlens.gradcam import token_values
 from patchlens.keep import TopK, keep_of
 from patchlens.training.checkpoints import speed_of
 from patchlens.training.controls import section
 from patchlens.training.tiny_video import CONFIG, MEAN, STD, TEST_SEED, VALIDATION_SEED, Recipe
 from patchlens.types import Clip, Keep, Scores, Tokens
 
-KEEPS = (0.5, 0.3)
 PRECISION = "bfloat16 autocast"  # of files written before it was recorded
 CHUNK = 32
 
@@ -40,7 +39,7 @@ def finish(folder: Path, vit: ViT, recipe: Recipe, precision: str, test: int = 1
     encoder = Encoder("tiny-video", Loaded(vit, inputs, CLASSES, "trained"), "cpu", "float32")
     card = {"config": asdict(CONFIG), "classes": CLASSES, "mean": MEAN, "std": STD, "recipe": asdict(recipe)}
     card |= {"trained": {**_provenance(folder, recipe), "precision": precision}}
-    card |= oracle_by_block(encoder, min(256, validation))
+    card |= oracle_card(encoder, chunks(encoder, VALIDATION_SEED, min(256, validation)))
     full, features = _run(encoder, TEST_SEED, test)
     half, _ = _run(encoder, TEST_SEED, test, 0.5)
     _, own = _run(encoder, VALIDATION_SEED, max(2 * CONFIG.width, 2 * validation))
@@ -78,28 +77,6 @@ def _run(encoder: Encoder, seed: int, count: int, keep: float = 1.0) -> tuple[Te
         right.append(torch.stack([e.logits for e in encodings]).argmax(1) == labels)
         pooled.append(torch.stack([e.pooled for e in encodings]))
     return torch.cat(right), torch.cat(pooled)
-
-
-def oracle_by_block(encoder: Encoder, count: int) -> dict[str, Any]:
-    """Accuracy on validation clips with the oracle's tokens, for every block, with the true and the predicted label.
-
-    `oracle_block` is the block with the best mean over KEEPS of the true-label accuracy: the paper's oracle.
-    """
-    rows = []
-    for block in range(encoder.config.depth):
-        right = {(kind, k): 0 for kind in ("true", "predicted") for k in KEEPS}
-        for tokens, labels in chunks(encoder, VALIDATION_SEED, count):
-            for kind in ("true", "predicted"):
-                wanted = labels.tolist() if kind == "true" else [None] * len(tokens)
-                values = token_values(encoder, tokens, wanted, block)
-                scores = [Scores(v.signed.clamp(min=0), "grad-cam", v.signed) for v in values]
-                for k in KEEPS:
-                    keeps = [keep_of([(s, TopK(k))], x.grid) for s, x in zip(scores, tokens, strict=True)]
-                    logits = torch.stack([e.logits for e in encoder.encode_many(tokens, keeps)])
-                    right[kind, k] += int((logits.argmax(1) == labels).sum())
-        rows.append({"block": block, **{f"{kind} {k:g}": n / count for (kind, k), n in right.items()}})
-    best = max(rows, key=lambda r: sum(r[f"true {k:g}"] for k in KEEPS))
-    return {"oracle_block": best["block"], "oracle_by_block": rows, "oracle_clips": count}
 
 
 def _accuracy(right: Tensor, count: int | None = None) -> dict[str, Any]:
@@ -143,21 +120,4 @@ def as_markdown(card: dict[str, Any]) -> str:
         "It cannot see anything else: on real footage its answers are guesses, and the app and the JSON say so by the",
         "distance of the clip's feature from those of its own kind.",
     ]
-    return "\n".join([*lines, *_oracle_table(card), *section(card.get("controls", []))]) + "\n"
-
-
-def _oracle_table(card: dict[str, Any]) -> list[str]:
-    names = [k for k in card["oracle_by_block"][0] if k != "block"]
-    return [
-        "",
-        f"Accuracy with the Grad-CAM oracle's tokens by block ({card['oracle_clips']} validation clips):",
-        "",
-        "| block | " + " | ".join(names) + " |",
-        "|---" * (len(names) + 1) + "|",
-        *(
-            f"| {r['block']} | " + " | ".join(f"{100 * r[n]:.1f}" for n in names) + " |"
-            for r in card["oracle_by_block"]
-        ),
-        "",
-        f"The oracle's default block is {card['oracle_block']}, chosen on these clips.",
-    ]
+    return "\n".join([*lines, *oracle_markdown(card), *section(card.get("controls", []))]) + "\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,19 @@ from patchlens.encoders.encoder import Encoder
 from patchlens.encoders.loaded import Loaded
 from patchlens.encoders.reference import Domain, write
 from patchlens.encoders.vit import ViT
+from patchlens.evaluation.feed import Feed
 from patchlens.evaluation.folds import features_of
-from patchlens.evaluation.intervals import mean_interval, wilson
+from patchlens.evaluation.intervals import wilson
+from patchlens.evaluation.measure import Bench
+from patchlens.evaluation.multiview import Views
+from patchlens.evaluation.oracles import oracle_card, oracle_markdown
 from patchlens.evaluation.provenance import provenance, ran_on
 from patchlens.evaluation.sweep import measure_set
 from patchlens.training.inflate import Start
 from patchlens.training.video import Recipe
+from patchlens.types import Tokens
 
-ORACLE_CLIPS = 24  # of the training part, on which the oracle's block is chosen
-ORACLE_KEEP = 0.3
+ORACLE_CLIPS = 24  # of the training part, on which the oracle is chosen
 DOMAIN_CLIPS = 512  # of the training part, for telling other footage apart
 
 
@@ -44,12 +49,21 @@ def finish(
         "accuracy_half_random": _rate(half), "unreadable": sorted({*broken, *table.skipped}),
         "per_class": {c: _rate(table.full["right"][[x == c for x in table.labels]]) for c in test.classes},
     }  # fmt: skip
-    card |= oracle_block(encoder, train)
+    card |= oracle_card(encoder, _batches(encoder, train.first(min(ORACLE_CLIPS, len(train)))))
     features = features_of(encoder, train.first(min(DOMAIN_CLIPS, len(train))))
     write(folder / "video.safetensors", vit, Domain.fit(torch.stack(list(features.values()))), card)
     write_whole(folder / "video.md", as_markdown(card).encode())
     write_whole(folder / "heldout.csv", _list(test).encode())
     return folder / "video.safetensors"
+
+
+def _batches(encoder: Encoder, samples: SampleSet, size: int = 8) -> Iterator[tuple[list[Tokens], torch.Tensor]]:
+    """Tokens and class numbers of a few labelled videos at a time; what cannot be read is left out."""
+    bench = Bench(encoder, Views(), False, encoder.inputs.frames)
+    feed = Feed(bench, samples, size)
+    for chunk in feed(range(len(feed.chunks))):
+        if chunk.items:
+            yield [i.views[0].tokens for i in chunk.items], torch.tensor([i.number for i in chunk.items])
 
 
 def _by(test: SampleSet) -> str:
@@ -60,17 +74,6 @@ def _by(test: SampleSet) -> str:
 def _rate(right: Any) -> dict[str, Any]:
     found = wilson(int(right.sum()), len(right)) if len(right) else None
     return {"top1": found.mean, "interval": found.ends, "clips": len(right)} if found else {"clips": 0}
-
-
-def oracle_block(
-    encoder: Encoder, train: SampleSet, clips: int = ORACLE_CLIPS, keep: float = ORACLE_KEEP
-) -> dict[str, Any]:
-    """The block whose true-label oracle leaves most of the label's probability, on clips of the training part."""
-    plans = [f"oracle:block={b}" for b in range(encoder.config.depth)]
-    table = measure_set(encoder, train, plans, budgets=[keep], limit=clips, seeds=1)
-    found = {v.contender.name: mean_interval(r["probability"]).mean for v, r in table.runs.items()}
-    rows = [round(found[p], 4) for p in plans]
-    return {"oracle_block": rows.index(max(rows)), "oracle_by_block": rows, "oracle_random": round(found["random"], 4)}
 
 
 def _list(test: SampleSet) -> str:
@@ -93,7 +96,6 @@ def as_markdown(card: dict[str, Any]) -> str:
             f"{100 * a['top1']:.1f} % [{100 * a['interval'][0]:.1f}, {100 * a['interval'][1]:.1f}] (n = {a['clips']})"
         )
 
-    by_block = ", ".join(f"{p:.2f}" for p in card["oracle_by_block"])
     lines = [
         "# A space-time model of your own classes",
         "",
@@ -108,10 +110,8 @@ def as_markdown(card: dict[str, Any]) -> str:
         f"| half of the tokens, at random | {rate(card['accuracy_half_random'])} |",
         *(f"| {name} | {rate(a)} |" for name, a in card["per_class"].items()),
         "",
-        f"The oracle's block is {card['oracle_block']}: most probability of the label at keep {ORACLE_KEEP:g}, on training",
-        f"clips, by block: {by_block}; random {card['oracle_random']:.2f}.",
         "It knows these classes only; anything else it will still call one of them.",
     ]
     if card["unreadable"]:
         lines.append(f"{len(card['unreadable'])} videos could not be read, the first: {card['unreadable'][0]}")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines + oracle_markdown(card, "clips of the training part")) + "\n"

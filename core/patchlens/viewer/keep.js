@@ -114,6 +114,17 @@ function takeInterleaved(mask, order, rule, grid, allowed, change) {
   });
 }
 
+/** A rule whose budget follows the clip's confidence as the top K that it comes to here; other rules as they are. */
+export function settledRule(rule, confidence) {
+  if (rule.kind !== "adaptive") return rule;
+  const { keep, easy, low, high, smooth, give_up: giveUp } = rule;
+  const small = keep > easy ? easy : (keep * 2) / 3;
+  let ratio = keep;
+  if (confidence > high || (giveUp && !smooth && confidence < low)) ratio = small;
+  else if (smooth && confidence > low) ratio = keep + (small - keep) * ((confidence - low) / (high - low));
+  return { kind: "topk", keep: ratio };
+}
+
 /** Which tokens one rule keeps among those in `allowed`; never none. */
 export function decide(values, order, rule, grid, allowed, change = null) {
   const mask = new Uint8Array(values.length);
@@ -174,7 +185,8 @@ export function keepOf(stages, grid, seed, firstFilled) {
   for (const stage of stages) {
     stage.order ??= ranking(stage.values, stage.fine, seed);
     const before = mask;
-    mask = decide(stage.values, stage.order, stage.rule, grid, before, stage.change);
+    const rule = settledRule(stage.rule, stage.confidence ?? 0);
+    mask = decide(stage.values, stage.order, rule, grid, before, stage.change);
     if (firstFilled) mask = fillFirstFrame(mask, stage.order, grid, before);
   }
   const { rule = {}, change } = stages.length === 1 ? stages[0] : {};

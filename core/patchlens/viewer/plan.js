@@ -46,7 +46,8 @@ export function perTubelet(mask, size) {
 }
 
 /**
- * GMACs of a decision: a + b K + c K^2 for every segment that is not empty; null where the run gave no coefficients.
+ * GMACs of a decision: `once` (patches embedded to decide), and a + b K + c K^2 for every segment that is not empty; null
+ * where the run gave no coefficients.
  * The P-frames of an interleaved plan (`keep` of `decision`) have coefficients of their own.
  */
 export function gmacs(counts, manifest, keep = null) {
@@ -57,7 +58,7 @@ export function gmacs(counts, manifest, keep = null) {
   return segments.reduce((sum, k, t) => {
     const [a, b, c] = leans(t) ? predicted[keep.residual] : whole;
     return sum + (k ? a + b * k + c * k * k : 0);
-  }, 0);
+  }, manifest.cost.once ?? 0);
 }
 
 /** A knob's value in the spec grammar. */

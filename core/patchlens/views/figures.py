@@ -184,3 +184,27 @@ def _standing(found: dict[str, Any], trace: Trace) -> dict[str, Any] | None:
 
     curve = curve_of(found, trace.request.plan)
     return along(curve["points"], trace.report.keep_ratio) if curve else None
+
+
+def faithfulness_curves(found: dict[str, Any]) -> Figure:
+    """Insertion and deletion side by side, of the map and of chance (its mean, and all its draws as thin lines' range).
+
+    `found` is what `evaluation.faithfulness` made.
+    """
+    from plotly.subplots import make_subplots
+
+    ways = tuple(found["curves"])
+    figure = make_subplots(1, 2, subplot_titles=[f"{way}: share of tokens" for way in ways])
+    for column, way in enumerate(ways, 1):
+        for name, (colour, dash) in {"random": (DROPPED, "dash"), "shuffled": (CUT, "dot"), "map": (KEPT, "solid")}.items():
+            drawn = np.array(found["curves"][way][name])
+            spread = None if name == "map" else dict(type="data", symmetric=False, array=drawn.max(0) - drawn.mean(0),
+                                                     arrayminus=drawn.mean(0) - drawn.min(0), thickness=1)  # fmt: skip
+            figure.add_scatter(
+                x=found["shares"], y=drawn.mean(0).tolist(), name=name, line=dict(color=colour, dash=dash, width=3),
+                error_y=spread, showlegend=column == 1, row=1, col=column,
+            )  # fmt: skip
+    figure.update_yaxes(range=[0, 1.02], title=found["of"], col=1)
+    figure.update_yaxes(range=[0, 1.02], col=2)
+    figure.update_xaxes(tickformat=".0%")
+    return figure.update_layout(**LAYOUT, title=found["warning"] or f"{found['plan']} on {found['label'] or 'the feature'}")

@@ -164,11 +164,11 @@ def jpeg(picture: np.ndarray) -> bytes:
 
 
 def _stage(selector: Selector, scores: Scores) -> dict[str, Any]:
-    """One selector of the plan: its knobs, and how they become its rule (see `controls`)."""
+    """One selector of the plan: its knobs, how they become its rule (see `controls`), what a rule needs of the clip."""
     knobs = [{**knob_json(k), "value": getattr(selector, k.name)} for k in knobs_of(type(selector))]
     summary = (type(selector).__doc__ or "").strip().splitlines()[:1]
     about = {"name": selector.name, "summary": " ".join(summary), "unit": scores.unit, "knobs": knobs}
-    about |= {"fine": scores.fine is not None, "change": scores.change is not None}
+    about |= {"fine": scores.fine is not None, "change": scores.change is not None, "confidence": scores.confidence}
     return {**about, **controls(selector)}
 
 
