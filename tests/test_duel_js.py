@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from patchlens.keep import Rule, Strided, Threshold, TopK, TopKPerFrame, keep_of
+from patchlens.interleave import Interleave
+from patchlens.keep import Rule, Strided, Threshold, TopK, TopKPerFrame, keep_of, rule_json
 from patchlens.specs import parse_plan
 from patchlens.types import Grid, Scores
 from scipy.stats import hypergeom, spearmanr
@@ -66,6 +67,18 @@ def test_equal_tokens_are_as_near_as_any_setting_comes(tmp_path: Any) -> None:
             again = float(f"{setting:.10g}")  # as the spec grammar writes it
             assert keep_of([(scores, type(rule)(again)), *rest], grid, 5).count == kept
             assert data["stages"][0]["knob"]["low"] <= setting <= 1
+
+
+def test_what_p_frames_drop_follows_a_budget_too(tmp_path: Any) -> None:
+    grid, random = Grid(4, 5, 6, 2, 16), np.random.default_rng(3)
+    scores = Scores(torch.from_numpy(random.random(grid.n).astype(np.float32)), "test")
+    knob = {**KNOB, "low": 0.0, "high": 0.95}
+    stage = {"values": written(scores.values.numpy()), "field": "p", "rule": rule_json(Interleave(2, 0.5)), "knob": knob}
+    data = {"stages": [stage], "grid": {"t": 4, "h": 5, "w": 6}, "seed": 5, "targets": [70, 75, 90, 1]}
+    (answers,) = in_lens(SPEND, [data], tmp_path)
+    assert [kept for _, kept, _ in answers] == [70, 74, 90, 64], "60 of two I-frames, two P-frames with 2 to 30 each"
+    for _, kept, p in answers:
+        assert keep_of([(scores, Interleave(2, p))], grid, 5).count == kept
 
 
 @pytest.mark.parametrize(("low", "high", "shown"), [(0.25, 0.5, 0.3), (0.1, 0.1004, 0.1), (0.12341, 0.12349, 0.12341)])

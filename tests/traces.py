@@ -1,14 +1,15 @@
 """Toy Traces made by hand, so that views are tested without a model or a decoder.
 
-`toy_trace()` has RLT with run lengths over 4 tubelets; `frame_trace()` a frame encoder with top-K per frame and a chained
-plan; `hostile_name` is what a file name must not do to a page.
+`toy_trace()` has RLT with run lengths over 4 tubelets; `rival_trace()` random selection of the same clip;
+`frame_trace()` a frame encoder with top-K per frame and a chained plan; `HOSTILE` is what a file
+name must not do to a page.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from patchlens.keep import Rule, Threshold, TopKPerFrame, keep_of
+from patchlens.keep import Rule, Threshold, TopK, TopKPerFrame, keep_of
 from patchlens.specs import ClipSpec, EncoderSpec, Request
 from patchlens.types import Clip, Cost, Encoding, Grid, Report, Scores, Source, Trace
 
@@ -81,6 +82,13 @@ def toy_trace(name: str = "walk.mp4", tau: float = 0.1, crop: bool = False) -> T
     clip, grid = toy_clip(8, name, crop=crop), Grid(4, 6, 10, 2, 20)
     scores = Scores(_differences(clip, grid), "ImageNet-normalised mean |difference|", gmacs=0.003)
     return _trace(clip, grid, f"rlt:tau={tau:g}", [(scores, Threshold(tau, True))], False)
+
+
+def rival_trace(keep: float = 0.3) -> Trace:
+    """The clip of `toy_trace` under random selection."""
+    clip, grid = toy_clip(8), Grid(4, 6, 10, 2, 20)
+    random = torch.rand(grid.n, generator=torch.Generator().manual_seed(5))
+    return _trace(clip, grid, f"random:keep={keep:g}", [(Scores(random, "random number in 0..1"), TopK(keep))], False)
 
 
 def frame_trace() -> Trace:

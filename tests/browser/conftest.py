@@ -119,3 +119,23 @@ def dashboard(new_page: Any, app_url: str) -> Any:
         return page
 
     return make
+
+
+@pytest.fixture
+def report(new_page: Any, tmp_path: Path) -> Any:
+    """report(trace, ...) -> a page with the report of one or several traces, opened from disk while offline."""
+
+    from patchlens.views.report import html_report
+
+    def make(*traces: Any, **options: Any) -> Any:
+        path = tmp_path / "report.html"
+        path.write_text(html_report(*traces), "utf-8")
+        page = new_page(**options)
+        page.context.set_offline(True)
+        page.asked = []
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.goto(path.as_uri())
+        page.wait_for_selector(".pl-body:not([hidden])")
+        return page
+
+    return make

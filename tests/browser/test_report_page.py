@@ -18,24 +18,6 @@ from traces import HOSTILE, frame_trace, moving_square, toy_trace
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture
-def report(new_page: Any, tmp_path: Path) -> Any:
-    """report(trace) -> a page with the trace's report, opened from disk while offline."""
-
-    def make(trace: Trace, **options: Any) -> Any:
-        path = tmp_path / "report.html"
-        path.write_text(html_report(trace), "utf-8")
-        page = new_page(**options)
-        page.context.set_offline(True)
-        page.asked = []
-        page.on("request", lambda request: page.asked.append(request.url))
-        page.goto(path.as_uri())
-        page.wait_for_selector(".pl-body:not([hidden])")
-        return page
-
-    return make
-
-
 def large_trace() -> Trace:
     """8 x 14 x 14 tokens over pictures of 480 x 854, as a real clip has them."""
     grid = Grid(8, 14, 14, 2, 16)

@@ -6,7 +6,7 @@
 export function budgetKnob(model) {
   if (!model.live) return null;
   for (const stage of model.stages) {
-    const knob = stage.knobs.find(({ name }) => ["keep", "tau"].includes(stage.fields[name]));
+    const knob = stage.knobs.find(({ name }) => ["keep", "tau", "p"].includes(stage.fields[name]));
     if (knob) return { stage, knob };
   }
   return null;
@@ -57,6 +57,7 @@ function nearer(at, [low, high], target) {
 function settingFor(stage, knob, k) {
   const inside = (x) => Math.min(knob.high, Math.max(knob.low, x));
   const n = stage.values.length;
+  if (stage.fields[knob.name] === "p") return inside(Number((1 - k / n).toFixed(6)));
   if (stage.fields[knob.name] === "keep") return inside(k === 0 ? knob.low : shortest(k / n, (k + 1) / n));
   if (k === 0) return knob.high;
   const [worst, next] = [stage.values[stage.order[k - 1]], k < n ? stage.values[stage.order[k]] : -Infinity];

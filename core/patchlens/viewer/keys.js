@@ -34,7 +34,7 @@ const KEYS = [
 ];
 const POINTING = [["← ↑ → ↓", "move over patches (on the picture)"], ["Ctrl + wheel", "nearer or farther; drag to move"]];
 const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
-const TYPING = "input:not([type=range]), textarea, select, [contenteditable]";
+const TYPING = "input:not([type=range], [type=checkbox]), textarea, select, [contenteditable]";
 
 /**
  * Listen on `root`, or with `wholePage` also while nothing has the focus; returns how to stop.
@@ -52,7 +52,7 @@ export function listen(root, player, wholePage) {
       player.move(...step);
       return;
     }
-    const control = on.matches?.("button, summary, a");
+    const control = on.matches?.("button, summary, a, input[type=checkbox]");
     if (control && (event.key === " " || event.key === "Enter")) return;
     if (on.matches?.("input[type=range]") && /^(Home|End|Page)/.test(event.key)) return;
     const found = KEYS.find(([keys]) => keys.includes(event.key));

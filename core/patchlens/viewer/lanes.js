@@ -3,6 +3,7 @@
  */
 import { sidesOf } from "./agreement.js";
 import { el, fill, number, percent, whole } from "./dom.js";
+import { absence } from "./overlay.js";
 import { LANE_COLOURS } from "./palette.js";
 import { Picture } from "./picture.js";
 
@@ -51,8 +52,9 @@ export class Lane {
   }
 }
 
-/** What to draw of a lane's tubelet t, under the picture of `frame`. */
-export function sceneIn({ mode, pair }, { model, edge }, t, frame) {
+/** What to draw of a lane's tubelet t, under the picture of `frame`; a lane without what the overlay shows is dimmed. */
+export function sceneIn({ mode: wanted, pair }, { model, edge }, t, frame) {
+  const mode = absence({ model, pair }, wanted) === null ? wanted : "dim";
   const scene = { ...model.scene(t, mode, frame), edge };
   if (mode !== "difference") return scene;
   const [one, two] = pair.map((lane) => lane.model.keep.mask.subarray(t * model.size, (t + 1) * model.size));

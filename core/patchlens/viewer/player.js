@@ -123,12 +123,14 @@ export class Player extends View {
     this.build();
   }
 
-  /** Make a lane the active one: its sliders and numbers are shown. */
+  /** Make a lane the active one: its sliders and numbers are shown; a focus on the picture before goes with it. */
   choose(lane) {
     if (lane === this.lane || !this.lanes[lane]) return;
+    const held = document.activeElement === this.lanes[this.lane].picture.canvas;
     this.lane = lane;
     this.emit("build");
     this.refresh();
+    if (held) this.lanes[lane].picture.canvas.focus();
   }
 
   /** Hold all lanes to the active one's token count, or let them go. */
