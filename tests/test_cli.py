@@ -87,7 +87,7 @@ def test_the_list_as_json_says_the_same(patchlens_command):
     data = json.loads(text)
     assert status == 0 and set(data) == {"encoders", "selectors", "mergers"}
     (rlt,) = (s for s in data["selectors"] if s["name"] == "rlt")
-    (tau,) = rlt["knobs"]
+    tau = rlt["knobs"][0]
     assert (tau["name"], tau["default"], tau["bounds"]) == ("tau", 0.1, "from 0 to 2")
     (tiny,) = (e for e in data["encoders"] if e["name"] == "tiny-video")
     assert tiny["grid"] == [8, 8, 8] and tiny["download_mb"] == 0
@@ -136,7 +136,7 @@ def test_a_run_as_a_process_writes_what_was_asked_for(video, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr == "" and "rlt:tau=0.1: keeps" in done.stdout and "GMACs" in done.stdout
     data = figures(tmp_path / "a.json")
-    assert data["version"] == 1 and data["selector"] == {"name": "rlt", "tau": 0.1}
+    assert data["version"] == 1 and data["selector"] == {"name": "rlt", "tau": 0.1, "pool": "plain"}
     assert data["encoder"]["name"] == "tiny-video" and data["encoder"]["weights"] == "random"
     assert data["encoder"]["grid"] == [8, 8, 8] and (
         data["encoder"]["tubelet"],
@@ -245,7 +245,7 @@ def test_spans():
 
 BAD = [
     (("--selector", "rtl"), "There is no selector named 'rtl'; choose one of"),
-    (("--selector", "rlt:tua=0.1"), "'tua=0.1' in 'rlt:tua=0.1' is not a knob=value of rlt; it takes tau."),
+    (("--selector", "rlt:tua=0.1"), "'tua=0.1' in 'rlt:tua=0.1' is not a knob=value of rlt; it takes tau, pool."),
     (("--selector", "rlt:tau=9"), "tau is 9; give a number from 0 to 2."),
     (("--selector", ""), "The plan is empty"),
     (("--tau", "-0.5"), "tau is -0.5; give a number from 0 to 2."),

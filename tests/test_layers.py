@@ -23,13 +23,12 @@ LAYERS = [
     "metrics assembly recall pipeline data",
     "training evaluation",
     "views outputs listing",
+    "notebook widget comparison",
     "cli commands __main__",
 ]
 EXCEPTIONS = {
     ("clip", "video"): "Clip.from_file is the one door from the data to the decoder, imported when called",
-    ("results", "views.card"): "a Trace in a notebook cell shows its card, imported when called",
-    ("results", "views.figures"): "trace.plot() is the same door to its figures",
-    ("results", "views.notebook"): "trace.widget() is the same door to the viewer",
+    ("results", "notebook"): "a Trace in a notebook cell shows its card and views, imported when called",
     ("encoders.reference", "data.motions"): "random weights of tiny-video name the benchmark's own classes",
 }
 STRANGERS = {  # within a layer: who knows nothing of whom, even where the layers would allow it

@@ -23,6 +23,7 @@ from patchlens.types import (
 )
 
 if TYPE_CHECKING:
+    from patchlens.comparison import compare, sweep
     from patchlens.encoders.resident import load_encoder
     from patchlens.pipeline import run
     from patchlens.selectors.baselines import Center, Everything, Random, Uniform
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 # Looked up at first use, so that `import patchlens` stays light.
 _LATE = {
     "run": "pipeline",
+    **dict.fromkeys(("compare", "sweep"), "comparison"),
     "load_encoder": "encoders.resident",
     "register": "registry",
     "knob": "knobs",
@@ -64,5 +66,5 @@ def __dir__() -> list[str]:
 __all__ = [
     "RLT", "AttentionReceived", "Center", "Clip", "Cost", "Encoding", "Everything", "Grid", "Keep", "Motion",
     "MotionMap", "Oracle", "RLTTopK", "Random", "Report", "ResidualViT", "Saliency", "Scores", "Source", "Tokens",
-    "Trace", "Uniform", "load_encoder", "run",
+    "Trace", "Uniform", "compare", "load_encoder", "run", "sweep",
 ]  # fmt: skip

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import typer
 
 from patchlens import __version__
-from patchlens.commands import bench, evaluate, faithfulness, train_lite, train_reference, train_video
+from patchlens.commands import bench, evaluate, faithfulness, lessons, train_lite, train_reference, train_video
 
 cli = typer.Typer(
     name="patchlens",
@@ -33,6 +33,8 @@ cli.command("principles")(evaluate.principles_command)
 cli.command("bench")(bench.bench_command)
 cli.command("card")(train_reference.card_command)
 cli.command("faithfulness")(faithfulness.faithfulness_command)
+cli.command("lab")(lessons.lab_command)
+cli.command("lessons")(lessons.lessons_command)
 train.command("tiny-video")(train_reference.tiny_video_command)
 train.command("tiny-clip")(train_reference.tiny_clip_command)
 train.command("video")(train_video.train_video_command)

@@ -38,7 +38,8 @@ def _plugin(cls: type) -> dict[str, Any]:
         {"name": k.name, "default": k.default, "bounds": k.bounds, "unit": k.unit, "help": k.help}
         for k in knobs_of(cls)
     ]
-    needs = sorted(cls.requires | getattr(cls, "clip_needs", frozenset()))
+    made = cls()  # what it needs may hang on its knobs: their defaults count
+    needs = sorted(made.requires | getattr(made, "clip_needs", frozenset()))
     return {
         "name": cls.name,
         "summary": (cls.__doc__ or "").strip().splitlines()[0],

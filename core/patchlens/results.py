@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anywidget import AnyWidget
+    from pathlib import Path
+    from types import ModuleType
+
+    from pandas import DataFrame
     from plotly.graph_objects import Figure
     from torch import Tensor
 
@@ -14,6 +17,14 @@ if TYPE_CHECKING:
     from patchlens.keep import Rule
     from patchlens.specs import Request
     from patchlens.types import Grid, Keep, Scores
+    from patchlens.widget import Player
+
+
+def _notebook() -> ModuleType:
+    """The one door from the data to its views."""
+    from patchlens import notebook
+
+    return notebook
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,18 +122,28 @@ class Trace:
 
     def _repr_html_(self) -> str:
         """The still card that Jupyter shows: plain HTML without script."""
-        from patchlens.views.card import card  # the one door from the data to its picture
+        return _notebook().card(self)
 
-        return card(self)
+    def to_frame(self) -> DataFrame:
+        """One row per token (pandas): place, time, score, rank, kept, run length."""
+        return _notebook().frame(self)
 
-    def widget(self, *others: Trace) -> AnyWidget:
-        """The interactive viewer for a notebook cell, with other plans' traces of this clip beside it."""
-        from patchlens.views.notebook import widget
+    def plot(self, kind: str = "overview") -> Figure:
+        """A plotly figure: all that the run has side by side, or one of them ("scores", "tokens", "runs", "lorenz")."""
+        return _notebook().figure(self, kind)
 
-        return widget(self, *others)
+    def widget(self, *others: Trace, encoder: Any = None) -> Player:
+        """The dashboard's player, alive in the notebook, with other plans' traces of this clip beside it.
 
-    def plot(self) -> Figure:
-        """Scores and the cut through them, tokens over time, run lengths and Lorenz curve where the plan has them."""
-        from patchlens.views.figures import overview
+        Frame, patch, plans and threshold come back as traits; `encoder` is needed only for one of your own, which has no
+        name to load it by.
+        """
+        return _notebook().player([self, *others], encoder)
 
-        return overview(self)
+    def save_html(self, path: str | Path) -> Path:
+        """Write the one-file offline report."""
+        return _notebook().write(self, "html", path)
+
+    def save_mp4(self, path: str | Path) -> Path:
+        """Write the overlay as an H.264 video."""
+        return _notebook().write(self, "mp4", path)

@@ -5,6 +5,7 @@ Colours mean the same as in the viewer; a second channel (pattern or line) says 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -208,3 +209,9 @@ def faithfulness_curves(found: dict[str, Any]) -> Figure:
     figure.update_yaxes(range=[0, 1.02], col=2)
     figure.update_xaxes(tickformat=".0%")
     return figure.update_layout(**LAYOUT, title=found["warning"] or f"{found['plan']} on {found['label'] or 'the feature'}")
+
+
+OF_A_TRACE: dict[str, Callable[[Trace], Figure]] = {
+    "overview": overview, "scores": score_histogram, "tokens": tokens_over_time, "runs": run_length_histogram,
+    "lorenz": lorenz_curve,
+}  # fmt: skip

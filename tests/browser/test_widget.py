@@ -1,0 +1,111 @@
+"""The player in a notebook: in a headless JupyterLab it draws, and what is dragged there changes in the kernel."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+pytestmark = pytest.mark.browser
+ROOT = Path(__file__).resolve().parents[2]
+CELLS = [
+    "import patchlens as pl\nfrom patchlens.data.motions import sample_clip",
+    "clip = pl.Clip.from_frames(sample_clip('static camera', size=64).frames, fps=12)\n"
+    "player = pl.run(clip, selector=pl.RLT(tau=0.1)).widget()\nplayer",
+    "print('threshold', player.threshold, 'frame', player.frame, 'patch', player.patch, 'kept', player.trace.keep.count)",
+    "player.frame = 3\nplayer.threshold = 0.4",
+]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a JupyterLab that holds one notebook, `player.ipynb`."""
+    folder = tmp_path_factory.mktemp("lab")
+    cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "player.ipynb")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "core"), os.environ.get("PYTHONPATH", "")]),
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "JUPYTER_DATA_DIR": str(folder / "data"),
+        "OMP_NUM_THREADS": "1",
+    }
+    options = [f"--port={port}", "--no-browser", "--allow-root", "--IdentityProvider.token=", f"--notebook-dir={folder}"]
+    with (folder / "log.txt").open("w") as log:
+        command = [sys.executable, "-m", "jupyterlab", *options]
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=folder)
+    url = f"http://127.0.0.1:{port}"
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(f"{url}/api", timeout=2)
+            break
+        except OSError:
+            assert process.poll() is None, (folder / "log.txt").read_text()[-3000:]
+            time.sleep(0.2)
+    yield url
+    process.terminate()
+    process.wait(20)
+
+
+def run_cell(page: Any, number: int) -> str:
+    """Run cell `number` and return its text output."""
+    cell = page.locator(".jp-Notebook .jp-CodeCell").nth(number)
+    cell.locator(".cm-content").click()
+    page.keyboard.press("Control+Enter")
+    cell.locator(".jp-InputPrompt:has-text('[*]')").wait_for(state="detached")
+    done = "n => /\\d/.test(document.querySelectorAll('.jp-CodeCell')[n].querySelector('.jp-InputPrompt').textContent)"
+    page.wait_for_function(done, arg=number)
+    outputs = cell.locator(".jp-OutputArea-output")
+    return outputs.first.inner_text() if outputs.count() else ""
+
+
+def test_the_player_draws_and_talks_with_the_kernel(lab: str, chrome: Any) -> None:
+    page = chrome.new_context(viewport={"width": 1280, "height": 1000}).new_page()
+    page.set_default_timeout(180_000)  # JupyterLab is large, and tests share the machine
+    page.set_default_navigation_timeout(180_000)
+    page.goto(f"{lab}/doc/tree/player.ipynb")
+    page.wait_for_selector(".jp-Notebook .jp-CodeCell .cm-content")
+    page.wait_for_function("document.querySelector('.jp-NotebookPanel-toolbar')?.innerText.includes('Python 3')")
+    run_cell(page, 0)
+    run_cell(page, 1)
+    picture = page.locator("canvas.pl-picture").first
+    picture.wait_for()
+    colours = "c => new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size"
+    assert picture.evaluate(colours) > 40, "the picture is drawn"
+    before = run_cell(page, 2)
+    assert "threshold 0.1 " in before
+
+    slider = page.locator(".pl-knob input[type=range]").first
+    slider.focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+    kept = page.locator(".pl-headline").first.inner_text()
+    said: dict[str, float] = {}
+    for _ in range(30):  # page and kernel share a busy machine
+        words = run_cell(page, 2).split()
+        said = dict(zip(words[::2], map(float, words[1::2]), strict=True))
+        if said["threshold"] == pytest.approx(0.12) and f" {int(said['kept'])} of" in kept:
+            break
+        page.wait_for_timeout(500)
+    assert said["threshold"] == pytest.approx(0.12), "the dragged slider is the trait"
+    assert f" {int(said['kept'])} of" in kept, "the kernel measured what the page shows"
+
+    run_cell(page, 3)
+    page.wait_for_function("document.querySelector('.pl-knob input[type=range]').value === '0.4'")
+    assert json.loads(page.locator(".pl-scrub").first.evaluate("e => e.value")) == 3
+
+
