@@ -16,7 +16,7 @@ from urllib.parse import quote
 import typer
 
 from patchlens import __version__
-from patchlens.commands import bench, evaluate, faithfulness, lessons, train_lite, train_reference, train_video
+from patchlens.commands import bench, evaluate, faithfulness, lessons, study, train_lite, train_reference, train_video
 
 cli = typer.Typer(
     name="patchlens",
@@ -28,6 +28,7 @@ cli = typer.Typer(
 )
 train = typer.Typer(help="Train the models that PatchLens ships, or one on your own classes.", no_args_is_help=True)
 cli.add_typer(train, name="train")
+cli.add_typer(study.study, name="study")
 cli.command("sweep")(evaluate.sweep_command)
 cli.command("principles")(evaluate.principles_command)
 cli.command("bench")(bench.bench_command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 
+import cv2
 import numpy as np
 import patchlens
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from patchlens.encoders.patches import cut
 from patchlens.keep import Threshold, TopK, TopKPerFrame, keep_of
+from patchlens.selectors.camera import warp_between
 from patchlens.selectors.rlt import RLT, RLTTopK, StaticStream, neighbour_difference
 from patchlens.types import Grid, Keep, Tokens
 
@@ -316,3 +318,49 @@ def test_a_file_streamed_in_windows_is_the_file_read_at_once(shared):
 def test_a_gpu_streams_the_same_bits():
     clip = toys.clip(40, 5, size=(64, 64)).frames
     assert torch.equal(whole_stream(clip, [7, 3], 2, 16, "cuda"), whole_stream(clip, [40], 2, 16))
+
+
+# --- Camera motion undone (our extension) ---
+
+
+def panned(step: float, frames: int = 8, actor: bool = True) -> torch.Tensor:
+    """A textured world seen by a camera that moves `step` pixels a frame, with one thing that moves by itself."""
+    noise = np.random.default_rng(0).integers(0, 256, (96, 160, 3), dtype=np.uint8)
+    world = cv2.GaussianBlur(noise, (0, 0), 2.0)
+    world = cv2.normalize(world, None, 0, 255, cv2.NORM_MINMAX)
+    out = []
+    for i in range(frames):
+        shift = np.float32([[1, 0, -step * i], [0, 1, 0]])
+        frame = cv2.warpAffine(world, shift, (96, 96), flags=cv2.INTER_LINEAR)
+        if actor:
+            frame[40:56, 8 * i : 8 * i + 16] = (250, 30, 30)
+        out.append(frame)
+    return torch.from_numpy(np.stack(out))
+
+
+def test_a_pan_is_undone_and_what_moves_by_itself_stays():
+    tokens = tokens_of(panned(2.0))
+    ways = (RLT(0.3), RLT(0.3, compensate="on"))
+    plain, undone = (keep_of([(s.score(tokens, None), s.rule())], tokens.grid) for s in ways)
+    assert plain.ratio > 0.95, "everything moves under a pan"
+    assert undone.ratio < 0.7 and (undone.mask & ~plain.mask).sum() <= 2
+    volume = tokens.grid.volume(undone.mask)
+    actor = [(t, x) for t in range(1, 4) for x in ((16 * t + 8) // 16, (16 * t + 23) // 16) if x < 6]
+    assert all(volume[t, 2:4, x].any() for t, x in actor)
+    assert volume[1:, :, 5].all(), "what comes into sight is new"
+    assert undone.run_length is not None
+
+
+def test_a_still_camera_is_left_alone():
+    tokens = tokens_of(panned(0.0))
+    assert torch.equal(RLT(compensate="on").score(tokens, None).values, neighbour_difference(tokens).values)
+    blank = tokens_of(torch.full((8, 32, 32, 3), 90, dtype=torch.uint8))
+    assert torch.equal(RLT(compensate="on").score(blank, None).values, neighbour_difference(blank).values)
+
+
+def test_the_homography_is_that_of_the_camera():
+    frames = panned(3.0, actor=False).numpy()
+    matrix = warp_between(frames[0], frames[1])
+    corners = cv2.perspectiveTransform(np.float32([[[10, 10]], [[80, 15]], [[40, 85]]]), matrix)
+    assert np.abs(corners - np.float32([[[7, 10]], [[77, 15]], [[37, 85]]])).max() < 0.5
+    assert warp_between(frames[0] * 0, frames[1]) is None, "nothing to follow"

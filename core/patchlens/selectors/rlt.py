@@ -3,7 +3,7 @@
 Source: RLT (arXiv 2411.05222) sec. 3 and the released mask: the LAST frame of tubelet i against the FIRST frame of
 tubelet i-1, in ImageNet-normalised units whatever the encoder's own normalisation, mean over pixels and channels,
 kept when strictly above tau; tubelet 0 is always kept. Departures: run lengths come out in token order; the mean over
-tokens can be weighted by them (`pool=runs`), which the paper does not do.
+tokens can be weighted by them (`pool=runs`) and camera motion undone (`compensate=on`), which the paper does not do.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from patchlens.keep import Rule, Threshold, best
 from patchlens.knobs import choice, knob
 from patchlens.lazy import torch
 from patchlens.registry import Context, register
+from patchlens.selectors.camera import compensated_totals
 from patchlens.types import Scores, Tokens
 
 STD = (0.229, 0.224, 0.225)  # ImageNet's, the unit of tau
@@ -37,6 +38,15 @@ def neighbour_difference(tokens: Tokens) -> Scores:
 def in_units(total: torch.Tensor, patch: int) -> torch.Tensor:
     """Sums of |difference| in grey levels over patches (..., 3 channels) as means in ImageNet-normalised units (...)."""
     return (total / (torch.tensor(STD, dtype=torch.float64, device=total.device) * 255 * patch**2)).mean(-1).float()
+
+
+def compensated_difference(tokens: Tokens) -> Scores:
+    """`neighbour_difference` after the earlier frame has been warped onto the later one; see `camera.py`."""
+    g = tokens.grid
+    values = torch.full((g.t, g.per_frame), torch.inf)
+    values[1:] = in_units(torch.from_numpy(compensated_totals(tokens)), g.patch)
+    note = "Camera motion is estimated with OpenCV: computing it takes time (timing_s) that GMACs do not count."
+    return Scores(values.reshape(-1), UNIT, gmacs=(g.t - 1) * g.per_frame * g.patch**2 * 3 / 1e9, facts={"note": note})
 
 
 class StaticStream:
@@ -96,11 +106,12 @@ class RLT:
 
     tau: float = knob(0.1, 0.0, 2.0, step=0.005, unit=UNIT, help="0.1 is about 5.7 of 255 grey levels")
     pool: str = choice("plain", ("plain", "runs"), help="runs: the mean counts a token by its run length (our extension)")
+    compensate: str = choice("off", ("off", "on"), stage="score", help="undo camera motion first (our extension)")
     monotone = True
 
     def score(self, tokens: Tokens, context: Context) -> Scores:
         """Difference to the tubelet before."""
-        return neighbour_difference(tokens)
+        return compensated_difference(tokens) if self.compensate == "on" else neighbour_difference(tokens)
 
     def rule(self) -> Rule:
         """Strictly above tau, with run lengths."""
