@@ -20,7 +20,7 @@ LAYERS = [
     "limits container sampling upright decoding motion cuts album export reading wire worker video",
     "knobs registry interleave adaptive keep specs cache flops merge",  # flops is arithmetic: it knows types alone
     "encoders selectors mergers gradcam attention ranker glance cleaning attributions",
-    "metrics assembly recall pipeline data",
+    "metrics assembly recall pipeline streaming data",
     "training evaluation",
     "views outputs listing",
     "notebook widget comparison",

@@ -17,6 +17,8 @@ import typer
 
 from patchlens import __version__
 from patchlens.commands import bench, evaluate, faithfulness, lessons, study, train_lite, train_reference, train_video
+from patchlens.commands import ground as grounding
+from patchlens.commands import train_residual as distilling
 
 cli = typer.Typer(
     name="patchlens",
@@ -29,6 +31,10 @@ cli = typer.Typer(
 train = typer.Typer(help="Train the models that PatchLens ships, or one on your own classes.", no_args_is_help=True)
 cli.add_typer(train, name="train")
 cli.add_typer(study.study, name="study")
+measure = typer.Typer(help="Measure an encoder on a task, in full and with a plan.", no_args_is_help=True)
+cli.add_typer(measure, name="evaluate")
+measure.command("grounding")(grounding.grounding_command)
+cli.command("ground")(grounding.ground_command)
 cli.command("sweep")(evaluate.sweep_command)
 cli.command("principles")(evaluate.principles_command)
 cli.command("bench")(bench.bench_command)
@@ -41,6 +47,7 @@ train.command("tiny-clip")(train_reference.tiny_clip_command)
 train.command("video")(train_video.train_video_command)
 train.command("lite")(train_lite.train_lite_command)
 train.command("glance")(train_lite.train_glance_command)
+train.command("residual")(distilling.train_residual_command)
 
 
 @cli.command("list")

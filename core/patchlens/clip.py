@@ -110,8 +110,10 @@ class Clip:
         return read(path, frames=frames, **options)
 
     @classmethod
-    def from_frames(cls, frames: Any, fps: float = 25.0, name: str = "frames", drawn_by: str = "") -> Clip:
-        """Make a clip of uint8 frames (T, H, W, 3) shown at `fps`; the pixels are used untouched.
+    def from_frames(
+        cls, frames: Any, fps: float = 25.0, name: str = "frames", drawn_by: str = "", start: float = 0.0
+    ) -> Clip:
+        """Make a clip of uint8 frames (T, H, W, 3) shown at `fps` from `start` seconds; the pixels are used untouched.
 
         Raises ValueError for another dtype or shape, or a rate that is not positive.
         """
@@ -128,6 +130,7 @@ class Clip:
         length = count / fps
         source = Source(
             name, digest, (height, width), fps, length, "frames",
-            span=(0.0, length), frames_read=count, drawn_by=drawn_by,
+            span=(start, start + length), frames_read=count, drawn_by=drawn_by,
         )  # fmt: skip
-        return cls(frames, torch.arange(count, dtype=torch.float64) / fps, source, (0.0, 0.0, width, height), frames)
+        times = start + torch.arange(count, dtype=torch.float64) / fps
+        return cls(frames, times, source, (0.0, 0.0, width, height), frames)

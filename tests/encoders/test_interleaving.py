@@ -13,7 +13,7 @@ from patchlens.encoders.catalog import CATALOG
 from patchlens.encoders.costs import cost_of
 from patchlens.encoders.encoder import Encoder
 from patchlens.encoders.loaded import Inputs, Loaded
-from patchlens.encoders.residual import ResidualTokenizer, attach, beside, read, write
+from patchlens.encoders.residual import ResidualTokenizer, attach, beside, made_for, read, write
 from patchlens.encoders.vit import ViT, ViTConfig
 from patchlens.flops import norm_gmacs
 from patchlens.interleave import Interleave, schedule, survivors
@@ -221,9 +221,10 @@ def test_the_tokenizers_file_lies_beside_the_weights_and_fits_them_only(tmp_path
     path = beside("toy", str(weights))
     assert path == tmp_path / "model.residual.safetensors" and beside("toy", str(tmp_path)).parent == tmp_path
     assert attach(encoder.loaded, "toy", str(weights)).residual_tokenizer is None
-    write(path, made, {"encoder_weights": "random 1"})
-    again, card = read(path)
-    assert card == {"encoder_weights": "random 1"}
+    mine = {"encoder_weights": made_for(encoder.loaded)}
+    write(path, made, mine)
+    again, card, tower = read(path)
+    assert tower == {} and card == mine
     features = torch.randn(3, encoder.config.outputs)
     torch.testing.assert_close(again(features), made(4 * features))
     assert attach(encoder.loaded, "toy", str(weights)).residual_tokenizer is not None

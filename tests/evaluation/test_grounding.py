@@ -5,21 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from patchlens.data.scenes import scene
+from patchlens.data.asked import scene_asked
 from patchlens.encoders.encoder import Encoder
 from patchlens.encoders.tiny_clip import load_tiny_clip
-from patchlens.evaluation import grounding
-from patchlens.evaluation.grounding import (
-    Moment,
-    evaluate_scenes,
-    ground_scenes,
-    hits,
-    iou,
-    moments,
-    retrieval,
-    segments,
-    smooth,
-)
+from patchlens.evaluation.grounding import FULL, Question, answer, ground, seen
+from patchlens.evaluation.grounding_table import markdown, result
+from patchlens.evaluation.moments import Moment, hits, iou, moments, segments, smooth
+from patchlens.evaluation.retrieval import retrieval
+from patchlens.selectors.residualvit import ResidualViT
+from patchlens.types import Clip
 
 
 @pytest.fixture(scope="module")
@@ -72,31 +66,74 @@ def test_later_ranks_count_for_r5_only() -> None:
     assert hits(ranked, (10, 20), 30).tolist() == [[False] * 3, [True] * 3]
 
 
-def test_a_perfect_similarity_reaches_the_ceiling_and_a_random_encoder_does_not(encoder: Encoder) -> None:
-    found = ground_scenes(encoder, queries=12)
-    row = found.as_dict()["rows"][1]
-    assert found.as_dict()["queries"] >= 12 and row["rank"] == 1 and row["iou"] == 0.5
-    assert row["ceiling"] > 0.8 and row["recall"] <= row["ceiling"]
+WAYS = {"center": ResidualViT(2, 0.85, "center", "off"), "none dropped": ResidualViT(3, 0.0, "center", "off")}
+
+
+@pytest.fixture(scope="module")
+def found(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    return ground(encoder, scene_asked(3), WAYS, Question(fps=2.0, queries=6))
+
+
+def test_a_perfect_similarity_reaches_the_ceiling_and_a_random_encoder_does_not(found: dict) -> None:
+    data = found[FULL].as_dict()
+    row = data["rows"][1]
+    assert data["queries"] >= 6 and row["rank"] == 1 and row["iou"] == 0.5
+    assert row["ceiling"] > 0.6 and row["recall"] <= row["ceiling"]
     assert row["interval"][0] <= row["recall"] <= row["interval"][1]
-    assert found.difference(found, 1, 0.5).mean == 0
 
 
-def test_pieces_give_the_same_features_as_the_whole(encoder: Encoder) -> None:
-    video = scene(0, 3, "test")
-    times = video.times()[:30]
-    whole, pieces = (grounding.full_rate(encoder, n)(video, times) for n in (30, 7))
-    assert torch.allclose(whole, pieces, atol=1e-5)
+def test_ways_are_paired_with_every_frame_in_full(found: dict, encoder: Encoder) -> None:
+    full, center, same = found[FULL], found["center"], found["none dropped"]
+    assert np.array_equal(full.found, same.found) and same.facts["cosine"] == pytest.approx(1)
+    assert full.difference(full, 1, 0.5).mean == 0 and center.facts["cosine"] < 1
+    one = center.facts["gmacs_per_frame"] / full.facts["gmacs_per_frame"]
+    assert 0.4 < one < 0.7, "a third of the frames in full, more where shots begin"
+    assert full.facts["gmacs_per_s"] == pytest.approx(2 * full.facts["gmacs_per_frame"])
+    whole = result(found, encoder, "scenes", Question(fps=2.0))
+    assert [w["way"] for w in whole["ways"]][1:] == [f"residualvit:n={n},p={p},drop=center,residual=off,reach=0"
+                                                     for n, p in ((2, 0.85), (3, 0))]  # fmt: skip
+    text = markdown(whole)
+    assert text.count("\n") == 5 and "every frame in full" in text and "saved" in text
 
 
-def test_other_features_can_be_grounded(encoder: Encoder) -> None:
-    asked = []
+def test_a_killed_evaluation_goes_on(encoder: Encoder, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from patchlens.evaluation import grounding
 
-    def features(video: object, times: np.ndarray) -> torch.Tensor:
-        asked.append(len(times))
-        return torch.ones(len(times), encoder.config.outputs)
+    question = Question(fps=0.25, queries=30)
+    whole = ground(encoder, scene_asked(3), {}, question)
+    made, calls = grounding._video, []
 
-    out = evaluate_scenes(encoder, 1, features=features)
-    assert asked and out["videos"] == 1
+    def once(*args: object) -> dict:
+        calls.append(args[1].name)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return made(*args)
+
+    monkeypatch.setattr(grounding, "_video", once)
+    with pytest.raises(KeyboardInterrupt):
+        ground(encoder, scene_asked(3), {}, question, tmp_path / "parts")
+    again = ground(encoder, scene_asked(3), {}, question, tmp_path / "parts")
+    assert np.array_equal(again[FULL].found, whole[FULL].found) and calls.count("scene 3/0") == 1
+
+
+def test_known_features_give_the_same_as_encoding_anew(encoder: Encoder) -> None:
+    video = next(iter(scene_asked(3)))
+    from patchlens.data.asked import Filming
+
+    pieces = lambda: video.pieces(Filming(1.0, (96, 96)))  # noqa: E731
+    full = seen(pieces(), encoder, None, 0)
+    anew, known = (seen(pieces(), encoder, WAYS["center"], 0, k) for k in (None, full.features))
+    torch.testing.assert_close(anew.features, known.features, rtol=1e-4, atol=1e-5)
+    assert anew.gmacs == pytest.approx(known.gmacs) and torch.equal(anew.intra, known.intra)
+
+
+def test_one_sentence_is_answered_on_the_videos_clock(encoder: Encoder) -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (12, 96, 96, 3), np.uint8)
+    said = answer(encoder, [Clip.from_frames(frames, 2.0, start=10.0)], "a red star", None, 2.0)
+    assert said["times"][0] == 10 and len(said["similarities"]) == 12 and said["saved"] == 0
+    assert all(10 <= m["start"] <= m["end"] <= 16 for m in said["moments"])
+    with pytest.raises(ValueError, match="'dog'"):
+        answer(encoder, [Clip.from_frames(frames, 2.0)], "a red dog")
 
 
 def test_retrieval_reports_both_ways(encoder: Encoder) -> None:

@@ -80,15 +80,32 @@ def interleaved(
     """
     run = functools.partial(_run, encoder, tokens, keeps, backend=backend, check=check)
     anchors = run(intra=True)
-    rest = run(intra=False, residual=_residuals(encoder, keeps, anchors), merger=merger)
+    known = [encoder.feature(output).float() for output in anchors]
+    rest = run(intra=False, residual=_residuals(encoder, keeps, known), merger=merger)
     return [_woven(k, a, p) for k, a, p in zip(keeps, anchors, rest, strict=True)]
+
+
+@torch.no_grad()
+def predicted(encoder: Encoder, tokens: Tokens, keep: Keep, known: Tensor, check: Check | None = None) -> Tensor:
+    """Features (t, D) of an interleaved clip whose I-frames are known: those rows of `known` (t, D), and new P-frames.
+
+    As `encoder.encode` gives them; for whoever tries several schedules on the same frames.
+    """
+    residual = _residuals(encoder, [keep], [known[keep.intra].to(encoder.device)])
+    (made,) = _run(encoder, [tokens], [keep], intra=False, residual=residual, check=check)
+    features = encoder.feature(made).float().cpu()
+    if encoder.loaded.normalise:
+        features = torch.nn.functional.normalize(features, dim=-1)
+    out = known.clone()
+    out[~keep.intra] = features
+    return out
 
 
 def _run(
     encoder: Encoder, tokens: Sequence[Tokens], keeps: Sequence[Keep], intra: bool, **ways: Any
 ) -> list[Output]:
     """The I-frames (or the P-frames) of all clips as one sequence; every patch of these frames is embedded."""
-    vit, counts, patches, index, kept = encoder.fast, [], [], [], []
+    vit, counts, patches, index, kept = encoder.fast if intra else encoder.predictor, [], [], [], []
     for x, keep in zip(tokens, keeps, strict=True):
         frames = keep.intra if intra else ~keep.intra
         here = frames.repeat_interleave(keep.grid.per_frame).nonzero().squeeze(1)
@@ -103,17 +120,17 @@ def _run(
     return _split(vit(x, sum(counts, ()), **ways), counts)
 
 
-def _residuals(encoder: Encoder, keeps: Sequence[Keep], anchors: list[Output]) -> Tensor | None:
-    """The residual token of every P-frame, in order, (G, D); None where they get none."""
+def _residuals(encoder: Encoder, keeps: Sequence[Keep], anchors: list[Tensor]) -> Tensor | None:
+    """The residual token of every P-frame, in order, (G, D), from the features of each clip's I-frames; None: no token."""
     modes = {encoder.residual(k) for k in keeps}
     if len(modes) > 1:
         raise ValueError("Clips with and without residual tokens cannot share one batch; encode them apart.")
     if modes == {"off"}:
         return None
     leant = []
-    for keep, output in zip(keeps, anchors, strict=True):
-        row = keep.intra.cumsum(0)[keep.anchor] - 1  # of the I-frames' features
-        leant.append(encoder.feature(output)[row[~keep.intra].to(encoder.device)].float())
+    for keep, features in zip(keeps, anchors, strict=True):
+        row = keep.intra.cumsum(0)[keep.anchor] - 1
+        leant.append(features[row[~keep.intra].to(features.device)])
     features = torch.cat(leant)
     if modes == {"on"}:
         return encoder.tokenizer(features)

@@ -224,6 +224,7 @@ def load_loaded(name: str, weights: str | None = None, seed: int = 0) -> Loaded:
 
         loaded = load_loaded("videomae-base", "kinetics")
     """
-    from patchlens.encoders import loading
+    from patchlens.encoders import loading, residual
 
-    return loading.load(name, weights, seed)
+    loaded = loading.load(name, weights, seed)
+    return residual.attach(loaded, family_of(name)[1], weights)

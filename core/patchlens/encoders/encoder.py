@@ -68,6 +68,8 @@ class Encoder:
         self.classes = loaded.classes
         self.vit = loaded.vit.to(self.device).float().eval().requires_grad_(False)
         self.fast = self.vit if self.dtype == torch.float32 else copy.deepcopy(self.vit).to(self.dtype)
+        tuned = loaded.predictor
+        self.predictor = self.fast if tuned is None else tuned.to(self.device, self.dtype).eval().requires_grad_(False)
         self.tokenizer = loaded.residual_tokenizer and loaded.residual_tokenizer.to(self.device).eval()
         self.config = self.vit.config
         self.segments = "frame" if self.inputs.frames is None else "clip"

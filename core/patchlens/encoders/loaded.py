@@ -52,6 +52,7 @@ class Loaded:
     domain     for the bundled models: `reference.Domain`, which tells footage unlike the training apart
     normalise  True where features are compared by cosine and thus L2-normalised (CLIP)
     residual_tokenizer  `residual.ResidualTokenizer` or None: what makes an I-frame's feature a token for its P-frames
+    predictor  a ViT fine-tuned for P-frames together with that tokenizer, or None: the same one
     """
 
     vit: ViT
@@ -63,3 +64,4 @@ class Loaded:
     normalise: bool = False
     domain: Any | None = None
     residual_tokenizer: Any | None = None
+    predictor: ViT | None = None

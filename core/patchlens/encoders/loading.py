@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from patchlens.encoders.catalog import family_of
 from patchlens.encoders.loaded import Loaded
-from patchlens.encoders.residual import attach
 from patchlens.encoders.vit import ViT, ViTConfig
 
 
@@ -29,7 +28,7 @@ def load(name: str, weights: str | None = None, seed: int = 0) -> Loaded:
     family, bare = family_of(name)
     try:
         module = importlib.import_module(f"patchlens.encoders.{family}")
-        return attach(module.load(bare, weights, seed), bare, weights)
+        return module.load(bare, weights, seed)
     except ModuleNotFoundError as error:
         if error.name not in ("timm", "open_clip"):
             raise

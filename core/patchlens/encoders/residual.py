@@ -6,6 +6,7 @@ Source: ResidualViT (arXiv 2509.13255) sec. 3.1; algorithms.md 2.2.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,11 @@ from patchlens.cache import write_whole
 from patchlens.encoders import weights as files
 from patchlens.encoders.catalog import BUNDLED
 from patchlens.encoders.loaded import Loaded
+from patchlens.encoders.loading import adopt
+from patchlens.encoders.vit import ViT
 
 ENDING = ".residual.safetensors"
+VIT = "vit."  # of a fine-tuned tower's tensors in the file
 
 
 class ResidualTokenizer(nn.Module):
@@ -48,14 +52,15 @@ class ResidualTokenizer(nn.Module):
         return sum(layer.weight.numel() for layer in self.layers)
 
 
-def write(path: Path, tokenizer: ResidualTokenizer, card: dict[str, Any]) -> None:
-    """Write weights and card as one safetensors file, whole or not at all."""
-    tensors = {name: x.detach().cpu().float().contiguous() for name, x in tokenizer.state_dict().items()}
+def write(path: Path, tokenizer: ResidualTokenizer, card: dict[str, Any], vit: ViT | None = None) -> None:
+    """Write weights (with `vit`, also those of the tower fine-tuned for P-frames) and card, whole or not at all."""
+    state = {**tokenizer.state_dict(), **{f"{VIT}{name}": x for name, x in (vit.state_dict() if vit else {}).items()}}
+    tensors = {name: x.detach().cpu().float().contiguous() for name, x in state.items()}
     write_whole(path, save(tensors, {"card": json.dumps(card, sort_keys=True)}))
 
 
-def read(path: Path) -> tuple[ResidualTokenizer, dict[str, Any]]:
-    """A tokenizer and its card.
+def read(path: Path) -> tuple[ResidualTokenizer, dict[str, Any], dict[str, Tensor]]:
+    """A tokenizer, its card, and the tensors of a tower fine-tuned with it (or none).
 
     Raises ValueError for a file that is absent or that `patchlens train residual` did not write.
     """
@@ -63,6 +68,7 @@ def read(path: Path) -> tuple[ResidualTokenizer, dict[str, Any]]:
         with safe_open(str(path), "pt") as file:
             card = json.loads(file.metadata()["card"])
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        tower = {name.removeprefix(VIT): state.pop(name) for name in list(state) if name.startswith(VIT)}
         width, features = state["layers.0.weight"].shape
         made = ResidualTokenizer(features, width, len(state) // 2)
         made.load_state_dict(state)
@@ -70,7 +76,7 @@ def read(path: Path) -> tuple[ResidualTokenizer, dict[str, Any]]:
         raise ValueError(f"There is no file {path.name}; train it with `patchlens train residual`.") from None
     except Exception as error:
         raise ValueError(f"{path.name} is no residual tokenizer ({error}); give one that its training wrote.") from error
-    return made.eval().requires_grad_(False), card
+    return made.eval().requires_grad_(False), card, tower
 
 
 def beside(name: str, weights: str | None) -> Path | None:
@@ -91,12 +97,13 @@ def attach(loaded: Loaded, name: str, weights: str | None, given: str | None = N
     path = Path(given).expanduser() if given else beside(name, weights)
     if path is None or not (given or path.exists()):
         return loaded
-    tokenizer, card = read(path)
+    tokenizer, card, tower = read(path)
     if problem := _misfit(loaded, name, tokenizer, card):
         if given:
             raise ValueError(f"{path.name} {problem}")
         return loaded
     loaded.residual_tokenizer = tokenizer
+    loaded.predictor = adopt(loaded.vit.config, tower, path.name) if tower else None
     loaded.facts["residual_tokenizer"] = files.digest(path)
     return loaded
 
@@ -106,11 +113,14 @@ def _misfit(loaded: Loaded, name: str, tokenizer: ResidualTokenizer, card: dict[
     wanted = (config.outputs if loaded.classes is None and config.outputs else config.width, config.width)
     if (first.in_features, first.out_features) != wanted:
         return f"maps {first.in_features} numbers to {first.out_features}; {name} needs {wanted[0]} to {wanted[1]}."
-    if card.get("encoder_weights", made_for(loaded)) != made_for(loaded):
+    if card.get("encoder_weights") != made_for(loaded):
         return f"was trained for other weights of {name}; train one for these."
     return None
 
 
 def made_for(loaded: Loaded) -> str:
-    """What identifies an encoder's weights: their file's digest, or the seed of random ones."""
-    return str(loaded.facts.get("sha256") or f"random {loaded.facts.get('seed')}")
+    """What identifies a visual tower's weights: a digest of its tensors, whatever file they came in."""
+    digest = hashlib.sha256()
+    for name, x in sorted(loaded.vit.state_dict().items()):
+        digest.update(name.encode() + x.detach().cpu().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:32]

@@ -1,152 +1,36 @@
-"""Text-to-moment grounding (NLTVG) from frame features, and caption retrieval, on the procedural scenes.
+"""Text-to-moment grounding (NLTVG) from frame features: every frame in full, and any number of other ways, paired.
 
-The pure part turns one sentence's similarities over time into ranked moments and judges them; the rest streams videos
-through an encoder in pieces, so that memory stays bounded. Knows no selector: whoever encodes frames another way passes
-`features`. Source: algorithms.md 2.7 (ResidualViT's evaluation).
+Videos are streamed through an encoder, so that memory stays bounded. `moments.py` has the rules of ranking and judging,
+`data/asked.py` the videos with their sentences. Source: algorithms.md 2.7 (ResidualViT's evaluation).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from patchlens.data.claims import truth
-from patchlens.data.scenes import FPS, Scene, scene, scene_frames
-from patchlens.data.stills import caption_batch
+from patchlens.data.asked import Asked, Filming, scene_asked
+from patchlens.data.scenes import FPS
 from patchlens.encoders.encoder import Encoder
-from patchlens.evaluation.intervals import Interval, percentiles, resampled_means, wilson
+from patchlens.evaluation.grounded import Grounded
+from patchlens.evaluation.moments import hits, moments
+from patchlens.evaluation.parts import Parts
+from patchlens.registry import Selector
+from patchlens.specs import spec_of
+from patchlens.streaming import stream
 from patchlens.types import Clip
 
-WINDOW = 15
-RANKS, OVERLAPS = (1, 5), (0.3, 0.5, 0.7)
 TEST_SEED = 3
 CHUNK = 48
+FULL = "full"
 
-Features = Callable[[Scene, np.ndarray], Tensor]
-
-
-class Moment(NamedTuple):
-    """A stretch of video in seconds and its score; None where the whole video fills a missing rank."""
-
-    start: float
-    end: float
-    score: float | None
-
-
-def smooth(similarities: np.ndarray, window: int = WINDOW) -> np.ndarray:
-    """Centred moving average (L,) over `window` frames, cut at the ends; untouched when L <= window."""
-    values = np.asarray(similarities, np.float64)
-    if len(values) <= window:
-        return values
-    sums = np.concatenate([[0.0], values.cumsum()])
-    at, half = np.arange(len(values)), window // 2
-    low, high = np.maximum(at - half, 0), np.minimum(at + half + 1, len(values))
-    return (sums[high] - sums[low]) / (high - low)
-
-
-def segments(values: np.ndarray, shift: float = 1.0) -> list[tuple[int, int]]:
-    """Runs [start, end) of frames at or above mean * shift; a run open at the end ends at the last index, L-1."""
-    above = values >= values.mean() * shift
-    edges = np.diff(np.concatenate([[0], above.astype(np.int8), [0]]))
-    starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
-    return [(int(s), min(int(e), len(values) - 1)) for s, e in zip(starts, ends, strict=True)]
-
-
-def moments(
-    similarities: np.ndarray,
-    fps: float,
-    duration: float,
-    shift: float = 1.0,
-    score: str = "max",
-    least: int = 5,
-) -> list[Moment]:
-    """Ranked moments of one sentence from its similarity to every frame, (L,) at `fps`.
-
-    shift scales the threshold (1.00 for Charades-STA and scenes, 0.95 for ActivityNet); score is "max" or "mean" of the
-    smoothed values in a segment. Fewer than `least` segments are filled up by the whole video.
-    Raises ValueError for no frames or another score.
-    Source: algorithms.md 2.7, steps 2 to 6.
-    """
-    if not len(similarities) or score not in ("max", "mean"):
-        raise ValueError(f"{len(similarities)} similarities, score {score!r}: give at least one, and max or mean.")
-    values = smooth(similarities)
-    rate = np.max if score == "max" else np.mean
-    # A segment of the last frame alone has no length in seconds, but a value.
-    found = [Moment(s / fps, e / fps, float(rate(values[s : max(e, s + 1)]))) for s, e in segments(values, shift)]
-    found.sort(key=lambda moment: moment.score, reverse=True)
-    return found + [Moment(0.0, duration, None)] * (least - len(found))
-
-
-def iou(a: Sequence[float], b: Sequence[float]) -> float:
-    """Overlap of two spans (start, end, ...) divided by their hull; 0 when they do not touch or have no length."""
-    hull = max(a[1], b[1]) - min(a[0], b[0])
-    return max(0.0, min(a[1], b[1]) - max(a[0], b[0])) / hull if hull > 0 else 0.0
-
-
-def hits(ranked: Sequence[Moment], span: tuple[float, float], duration: float) -> np.ndarray:
-    """Whether one of the first k moments overlaps the true span by more than theta, bool (RANKS, OVERLAPS)."""
-    true = (min(max(span[0], 0.0), duration), min(max(span[1], 0.0), duration))
-    best = [max(iou(moment, true) for moment in ranked[:k]) for k in RANKS]
-    return np.array([[value > theta for theta in OVERLAPS] for value in best])
-
-
-@dataclass(frozen=True)
-class Grounded:
-    """What was found for n queries of some videos.
-
-    found and ceiling: bool (n, RANKS, OVERLAPS), by the encoder and by a perfect 0/1 similarity; video int (n,): which
-    video a query is of; facts: seed, fps, seconds of video, ...
-    """
-
-    found: np.ndarray
-    ceiling: np.ndarray
-    video: np.ndarray
-    facts: dict[str, Any]
-
-    def recall(self, rank: int, overlap: float, what: str = "found") -> Interval:
-        """R@rank at IoU > overlap with its interval: the bootstrap draws videos, whose queries hang together."""
-        return self._rate(self._column(what, rank, overlap))
-
-    def difference(self, other: Grounded, rank: int, overlap: float) -> Interval:
-        """Recall of self minus other's over the same queries, paired.
-
-        Raises ValueError when they are not the same number.
-        """
-        if len(self.video) != len(other.video):
-            raise ValueError(
-                f"A paired comparison needs the same queries; there are {len(self.video)} and {len(other.video)}."
-            )
-        mine, theirs = (g._column("found", rank, overlap).astype(float) for g in (self, other))
-        return self._rate(mine - theirs)
-
-    def _column(self, what: str, rank: int, overlap: float) -> np.ndarray:
-        return getattr(self, what)[:, RANKS.index(rank), OVERLAPS.index(overlap)]
-
-    def _rate(self, values: np.ndarray) -> Interval:
-        _, of = np.unique(self.video, return_inverse=True)
-        sums = np.stack([np.bincount(of, values.astype(float)), np.bincount(of)], 1)
-        draws = resampled_means(sums)
-        return percentiles(float(values.mean()), draws[:, 0] / draws[:, 1])
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data: the facts and one row per rank and overlap."""
-        rows = []
-        for rank in RANKS:
-            for overlap in OVERLAPS:
-                mine, top = self.recall(rank, overlap), self.recall(rank, overlap, "ceiling").mean
-                rows.append({"rank": rank, "iou": overlap, "recall": mine.mean, "interval": mine.ends,
-                             "ceiling": top, "of_ceiling": mine.mean / max(top, 1e-9)})  # fmt: skip
-        return {
-            **self.facts,
-            "queries": len(self.video),
-            "videos": len(set(self.video.tolist())),
-            "rows": rows,
-        }
+Ways = Mapping[str, Selector]
 
 
 def frame_features(encoder: Encoder, frames: np.ndarray) -> Tensor:
@@ -159,81 +43,157 @@ def frame_features(encoder: Encoder, frames: np.ndarray) -> Tensor:
     return encoding.frames
 
 
-def full_rate(encoder: Encoder, chunk: int = CHUNK) -> Features:
-    """The plain way to encode a video: every frame in full, `chunk` frames at a time."""
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A whole video's frames by one way: times (T,), features (T, D), which are I-frames (T,), and GMACs per frame.
 
-    def features(video: Scene, times: np.ndarray) -> Tensor:
-        pieces = [times[start : start + chunk] for start in range(0, len(times), chunk)]
-        side = encoder.inputs.size_hw[0]
-        return torch.cat([frame_features(encoder, scene_frames(video, piece, side)) for piece in pieces])
+    gmacs: the selector's included; full: with every frame in full.
+    """
 
-    return features
+    times: np.ndarray
+    features: Tensor
+    intra: Tensor
+    gmacs: float
+    full: float
 
 
-def ground_scenes(
-    encoder: Encoder,
-    queries: int = 2000,
-    seed: int = TEST_SEED,
-    fps: float = FPS,
-    split: str = "test",
-    shift: float = 1.0,
-    features: Features | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> Grounded:
-    """Ground the captions of as many videos as it takes for `queries` of them (the last video counts whole).
+def seen(pieces: Iterable[Clip], encoder: Encoder, way: Selector | None, seed: int, known: Tensor | None = None) -> Seen:
+    """Stream a video; with `known`, features of every frame in full, I-frames are taken from there and cost the same.
 
-    `features` (video, times) -> (T,D) encodes another way than every frame in full; `progress` is told (queries done,
-    wanted). Raises ValueError for an encoder without a text side or of whole clips.
+    Raises ValueError for a video without frames.
+    """
+    parts = list(stream(pieces, encoder, way, seed, known=known))
+    if not parts:
+        raise ValueError("The video gave no frame.")
+    times, features, intra = (torch.cat([getattr(p, name) for p in parts]) for name in ("times", "features", "intra"))
+    costs = (sum(getattr(p, name) for p in parts) / len(times) for name in ("gmacs", "full"))
+    return Seen(times.numpy(), features, intra, *costs)
+
+
+def text_features(encoder: Encoder, texts: Sequence[str]) -> Tensor:
+    """Normalised features (n, D) of sentences.
+
+    Raises ValueError for an encoder without a text side.
     """
     if encoder.loaded.text is None:
         raise ValueError(f"{encoder.name} has no text side; grounding needs a CLIP model, such as tiny-clip.")
-    features = features or full_rate(encoder)
-    found, ceiling, owner, seconds = [], [], [], 0.0
-    index = 0
-    while len(found) < queries:
-        video = scene(index, seed, split)
-        times, asked = video.times(fps), video.queries
-        texts = encoder.loaded.text.encode_text([text for text, _ in asked])
-        similarities = (texts.double() @ features(video, times).double().T).numpy()
-        for row, (_, span) in zip(similarities, asked, strict=True):
-            perfect = ((times >= span[0]) & (times < span[1])).astype(float)
-            for out, values in ((found, row), (ceiling, perfect)):
-                out.append(hits(moments(values, fps, video.duration, shift), span, video.duration))
-        owner += [index] * len(asked)
-        index, seconds = index + 1, seconds + video.duration
-        if progress:
-            progress(len(found), queries)
-    facts = {"seed": seed, "split": split, "fps": fps, "shift": shift, "seconds_of_video": seconds}
-    return Grounded(np.array(found), np.array(ceiling), np.array(owner), facts)
+    return encoder.loaded.text.encode_text(list(texts))
 
 
-def evaluate_scenes(encoder: Encoder, queries: int = 2000, seed: int = TEST_SEED, **options: Any) -> dict[str, Any]:
-    """`ground_scenes` as plain data: R@{1,5} at IoU .3/.5/.7 with intervals and the ceiling beside each."""
-    return ground_scenes(encoder, queries, seed, **options).as_dict()
+def judged(asked: Asked, times: np.ndarray, similarities: np.ndarray, fps: float, shift: float) -> np.ndarray:
+    """Whether the moments of each query's similarities (Q, T) are right, bool (Q, RANKS, OVERLAPS)."""
+    length = asked.duration or float(times[-1] + 1 / fps)
+    start = float(times[0])
+    rows = []
+    for row, (_, (low, high)) in zip(similarities, asked.queries, strict=True):
+        rows.append(hits(moments(row, fps, length, shift), (low - start, high - start), length))
+    return np.array(rows)
 
 
-def retrieval(encoder: Encoder, frames: int = 256, seed: int = TEST_SEED, split: str = "test") -> dict[str, Any]:
-    """R@1 of captions among frames and of frames among captions, held-out, with Wilson intervals.
+@dataclass(frozen=True)
+class Question:
+    """How videos are asked: frames per second, threshold shift (0.95 for ActivityNet), seed, and how many queries."""
 
-    "r1" counts the caption's own frame only; "r1_true" any frame that the caption is true of, because some captions are
-    true of several; "distinct" is the share of captions that are true of one frame alone.
+    fps: float = FPS
+    shift: float = 1.0
+    seed: int = TEST_SEED
+    queries: int = 2000
+
+
+def ground(
+    encoder: Encoder,
+    videos: Iterable[Asked],
+    ways: Ways,
+    question: Question = Question(),
+    parts: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Grounded]:
+    """Ground the sentences of as many videos as it takes for `queries` of them (the last video counts whole).
+
+    Returns what was found with every frame in full ("full") and by each of `ways`, over the same sentences. `parts` is a
+    folder of finished videos, from which a killed run goes on; `progress` is told (queries done, wanted).
     """
-    made = caption_batch(range(frames), seed, split, encoder.inputs.size_hw[0])
-    seen = torch.cat([frame_features(encoder, made.frames[s : s + CHUNK]) for s in range(0, frames, CHUNK)])
-    similarities = (encoder.loaded.text.encode_text(made.captions) @ seen.T).numpy()
-    true, own = truth(made.claims, made.facts) == 1, np.arange(frames)
-    out: dict[str, Any] = {
-        "frames": frames,
-        "seed": seed,
-        "split": split,
-        "distinct": float((true.sum(1) == 1).mean()),
-    }
-    for name, sims, right in (
-        ("text_to_frame", similarities, true),
-        ("frame_to_text", similarities.T, true.T),
-    ):
-        best = sims.argmax(1)
-        for key, good in (("r1", best == own), ("r1_true", right[own, best])):
-            rate = wilson(int(good.sum()), frames)
-            out[f"{name}_{key}"] = {"value": rate.mean, "interval": rate.ends}
+    names = [FULL, *ways]
+    about = {"ways": {k: spec_of(v) for k, v in ways.items()}, "of": str(question)}
+    store = Parts(parts, repr(sorted({**encoder.loaded.facts, **encoder.facts, **about}.items(), key=str)))
+    made: list[dict[str, np.ndarray]] = []
+    done = 0
+    for index, asked in enumerate(videos):
+        if done >= question.queries:
+            break
+        found = store.load("video", index)
+        made.append(found if found is not None else store.save("video", index, _video(encoder, asked, ways, question)))
+        done += len(made[-1]["ceiling"])
+        if progress:
+            progress(min(done, question.queries), question.queries)
+    if not made:
+        raise ValueError("There is no video with a sentence.")
+    owner = np.concatenate([np.full(len(m["ceiling"]), i) for i, m in enumerate(made)])
+    ceiling = np.concatenate([m["ceiling"] for m in made])
+    frames = np.array([m["frames"] for m in made], float)
+    out = {}
+    for k, name in enumerate(names):
+        spent, near = (float(np.average([m[what][k] for m in made], weights=frames)) for what in ("gmacs", "cosine"))
+        facts = {"way": spec_of(ways[name]) if name in ways else "every frame in full", "seed": question.seed,
+                 "fps": question.fps, "shift": question.shift, "frames": int(frames.sum()),
+                 "gmacs_per_frame": spent, "gmacs_per_s": spent * question.fps, "cosine": near}  # fmt: skip
+        out[name] = Grounded(np.concatenate([m["found"][k] for m in made]), ceiling, owner, facts)
     return out
+
+
+def _video(encoder: Encoder, asked: Asked, ways: Ways, question: Question) -> dict[str, np.ndarray]:
+    """One video by every way: found (ways, Q, RANKS, OVERLAPS), ceiling, and GMACs per frame and mean cosine (ways,)."""
+    texts = text_features(encoder, [text for text, _ in asked.queries])
+    filming = Filming(question.fps, encoder.inputs.size_hw, encoder.inputs.fit)
+    film = lambda: asked.pieces(filming)  # noqa: E731 - each way sees the video anew
+    full = seen(film(), encoder, None, question.seed)
+    all_ways = [full, *(seen(film(), encoder, way, question.seed, full.features) for way in ways.values())]
+    perfect = np.array([(full.times >= low) & (full.times < high) for _, (low, high) in asked.queries], float)
+    judge = lambda rows: judged(asked, full.times, rows, question.fps, question.shift)  # noqa: E731
+    near = [float(torch.cosine_similarity(full.features, w.features, dim=-1).mean()) for w in all_ways]
+    return {
+        "found": np.array([judge((texts.double() @ w.features.double().T).numpy()) for w in all_ways]),
+        "ceiling": judge(perfect),
+        "gmacs": np.array([w.gmacs for w in all_ways]),
+        "cosine": np.array(near),
+        "frames": np.array(len(full.times)),
+    }
+
+
+def answer(
+    encoder: Encoder,
+    pieces: Iterable[Clip],
+    sentence: str,
+    way: Selector | None = None,
+    fps: float = FPS,
+    shift: float = 1.0,
+    top: int = 5,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The best moments of one video for a sentence, in seconds on its clock, with the similarity of every frame."""
+    (said,) = text_features(encoder, [sentence]).double()
+    got = seen(pieces, encoder, way, seed)
+    similarities = (got.features.double() @ said).numpy()
+    start = float(got.times[0])
+    end = float(got.times[-1]) + 1 / fps
+    ranked = moments(similarities, fps, end - start, shift, least=1)[:top]
+    return {
+        "sentence": sentence,
+        "encoder": encoder.name,
+        "weights": encoder.loaded.weights,
+        "plan": spec_of(way) if way is not None else "every frame in full",
+        "fps": fps,
+        "frames": len(got.times),
+        "gmacs_per_s": got.gmacs * fps,
+        "saved": 1 - got.gmacs / got.full,
+        "moments": [{"start": start + m.start, "end": start + m.end, "score": m.score} for m in ranked],
+        "times": got.times.tolist(),
+        "similarities": similarities.tolist(),
+        "intra": got.intra.tolist(),
+    }
+
+
+def evaluate_scenes(encoder: Encoder, queries: int = 2000, seed: int = TEST_SEED) -> dict[str, Any]:
+    """Every frame of the test scenes in full, as plain data: R@{1,5} at IoU .3/.5/.7 with intervals and the ceiling."""
+    found = ground(encoder, scene_asked(seed), {}, Question(seed=seed, queries=queries))[FULL]
+    return {"split": "test", **found.as_dict()}

@@ -15,9 +15,10 @@ from patchlens.data.claims import truth
 from patchlens.data.stills import caption_batch
 from patchlens.encoders.encoder import Encoder
 from patchlens.encoders.tiny_clip import NAME, load_tiny_clip, to_open_clip
-from patchlens.evaluation.grounding import CHUNK, TEST_SEED, evaluate_scenes, frame_features, retrieval
+from patchlens.evaluation.grounding import CHUNK, TEST_SEED, evaluate_scenes, frame_features
 from patchlens.evaluation.intervals import wilson
 from patchlens.evaluation.provenance import provenance, ran_on
+from patchlens.evaluation.retrieval import retrieval
 from patchlens.training.checkpoints import speed_of
 from patchlens.training.tiny_clip import DualEncoder, Recipe
 
