@@ -66,13 +66,13 @@ function midranks({ values, order }) {
   return ranks;
 }
 
-const HEAD = ["", "", "tokens", "share", "by chance"];
+const HEAD = ["", "", "tokens", "share", "chance"];
 
 /** The section of the side panel; hidden while there is one lane. */
 export class Agreement {
   constructor() {
     this.table = el("table.pl-table.pl-agreement");
-    const words = "By chance: random sets with these two token counts. Jaccard: kept by both over kept by either.";
+    const words = "Chance: random sets with these two token counts. Jaccard: kept by both over kept by either.";
     this.node = section("Agreement", this.table, el("p.pl-note", {}, words));
     this.heading = this.node.firstChild;
   }
