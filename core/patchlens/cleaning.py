@@ -1,4 +1,4 @@
-"""The LITE paper's ways of cleaning a token-value map (sec. 4.4); it says what each does, the numbers are our choice.
+"""The LITE paper's ways of cleaning a token-value map (sec. 4.4), and one of ours; the numbers are our choice.
 
 Maps run from 0 to 1, float32 (N,). Knows grids and numbers only.
 """
@@ -11,17 +11,19 @@ from torch import Tensor
 
 from patchlens.types import Grid
 
-WAYS = ("none", "edges", "peaks", "sharpen")
+WAYS = ("none", "edges", "peaks", "sharpen", "rank")
 EDGE = 0.5  # what values on the border of the picture are multiplied by
 PEAK, FEWEST = 0.5, 3  # an area above half the maximum with fewer tokens than this is a peak
 
 
-def clean(values: Tensor, grid: Grid, way: str) -> Tensor:
-    """A map after one of WAYS.
+def clean(values: Tensor, grid: Grid, way: str, signed: Tensor) -> Tensor:
+    """A map after one of WAYS; `signed` (N,) is the map before its ReLU.
 
     edges    values of patches on the picture's border are halved
     peaks    areas above 0.5 of fewer than 3 touching tokens (in space or time, diagonals too) fall to the map's mean
     sharpen  v^2 (3 - 2v): towards 0 and 1, the order as it was
+    rank     each token's rank, 0 for the worst to 1 for the best (ours): a selector that learns it also learns the order
+             among the many tokens that the ReLU makes equal
     Raises ValueError for another way.
     """
     if way == "none":
@@ -34,6 +36,8 @@ def clean(values: Tensor, grid: Grid, way: str) -> Tensor:
         return _without_peaks(values, grid)
     if way == "sharpen":
         return values * values * (3 - 2 * values)
+    if way == "rank":
+        return signed.argsort(stable=True).argsort().float() / max(1, len(signed) - 1)
     raise ValueError(f"clean is {way!r}; choose one of {', '.join(WAYS)}.")
 
 

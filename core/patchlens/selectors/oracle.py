@@ -25,7 +25,7 @@ class Oracle:
     block     "auto": what the encoder's card names, else the last block (for class-token pooling the one before: in the
               last block no patch has a gradient); or a number, negative from the end; or "mean", the mean of all blocks'
               maps, "mean3" that of the last three
-    clean     "edges" (halved on the border), "peaks" (isolated ones removed) or "sharpen": see `cleaning.py`
+    clean     "edges" (halved on the border), "peaks" (isolated ones removed), "sharpen" or "rank": see `cleaning.py`
     gradient  "mean": averaged over tokens, as LITE has it; "own": each token's own (our departure, see `gradcam.py`);
               "auto": what the card names, else "mean"
     """
@@ -35,8 +35,9 @@ class Oracle:
     block: str = text("auto", help="auto, a block number (negative from the end), mean, or mean3 (the last three)")
     gradient: str = choice("auto", ("auto", "mean", "own"), stage="score", help="mean over tokens (LITE), or each's own")
     clean: str = choice(
-        "none", ("none", "edges", "peaks", "sharpen"), stage="score", help="the paper's ways of cleaning the map (sec. 4.4)"
-    )
+        "none", ("none", "edges", "peaks", "sharpen", "rank"), stage="score",
+        help="the paper's ways of cleaning the map (sec. 4.4), or its ranks",
+    )  # fmt: skip
     per: str = choice("clip", ("clip", "frame"), help="choose over the whole clip, or the same share of every frame")
     requires = frozenset({"logits", "gradients"})
     monotone = True
@@ -60,7 +61,7 @@ class Oracle:
             facts["note"] = self._why_empty(encoder, blocks)
         frames = [tokens.grid.n] if encoder.segments == "clip" else [tokens.grid.per_frame] * tokens.grid.t
         gmacs = token_values_gmacs(encoder, frames, blocks)
-        values = clean(unit_range(value.signed), tokens.grid, self.clean)
+        values = clean(unit_range(value.signed), tokens.grid, self.clean, value.signed)
         return Scores(values, self._unit(facts), value.signed, gmacs, facts)
 
     def rule(self) -> Rule:
