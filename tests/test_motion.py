@@ -5,7 +5,7 @@ import pytest
 import torch
 from clips import encode, moving
 from patchlens.motion import flow_maps, pooled
-from patchlens.video import read
+from patchlens.video import read, windows
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +89,30 @@ def test_motion_is_upright_and_in_its_place(folder):
         middle = (strongest[0] >= rows / 2) - 1, (strongest[1] >= cols / 2) - 1  # -1: first half
         expected = tuple(0 if side == -1 else -1 for side in corner)
         assert middle == expected, (rotation, strongest)
+
+
+@pytest.mark.parametrize("count", [1, 3, 8, 40])
+def test_a_window_adds_up_the_pictures_around_each_frame(folder, count):
+    path = encode(folder / f"window{count}.mp4", moving(count, dx=4), options={"bf": "0"})
+    each, wide = (read(path, frames=None, motion=True, window=w).motion for w in (1, 11))
+    if wide.kind != "codec vectors":
+        return  # one picture has no vectors
+    expected = torch.stack([each.values[max(0, t - 5) : t + 6].sum(0) for t in range(count)])
+    torch.testing.assert_close(wide.values, expected, rtol=1e-4, atol=1e-4)
+    middle = float(wide.values[count // 2].median())
+    assert count < 40 or middle == pytest.approx(44, abs=3)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libvpx"])
+def test_windows_of_frames_bring_the_motion_of_one_reading(folder, codec):
+    path = encode(folder / f"long.{'mp4' if codec == 'libx264' else 'webm'}", moving(50, dx=3), codec=codec)
+    whole = read(path, frames=None, fps=5.0, motion=True, window=11)
+    parts = list(windows(path, 4, 5.0, carry=0, motion=True, window=11))
+    assert [len(p.frames) for p in parts] == [4, 4, 2] and {p.motion.kind for p in parts} == {whole.motion.kind}
+    assert torch.equal(torch.cat([p.times for p in parts]), whole.times)
+    made = torch.cat([p.motion.values for p in parts])
+    if codec == "libx264":
+        torch.testing.assert_close(made, whole.motion.values)
+    assert sum(p.motion.seconds for p in parts) > 0
+    with pytest.raises(ValueError, match="windows with motion repeat no frame"):
+        list(windows(path, 4, 5.0, carry=1, motion=True))

@@ -61,11 +61,11 @@ class Album:
             canvas = self.scaler.rgb(picture, sizes.canvas_hw)
             self.frames.append(canvas[top : top + height, left : left + width])
 
-    def take(self, carry: int = 0) -> dict[str, np.ndarray]:
-        """The pictures so far as arrays, keeping the last `carry` for the next window."""
-        arrays = {"times": np.array(self.times, np.float64), "display": np.stack(self.display)}
+    def take(self, carry: int = 0, count: int | None = None) -> dict[str, np.ndarray]:
+        """The pictures so far (at most `count`) as arrays, keeping the last `carry` of them for the next window."""
+        arrays = {"times": np.array(self.times[:count], np.float64), "display": np.stack(self.display[:count])}
         if self.size is not None:
-            arrays["frames"] = np.stack(self.frames)
+            arrays["frames"] = np.stack(self.frames[:count])
         for items in (self.times, self.frames, self.display):
-            del items[: max(0, len(items) - carry)]
+            del items[: max(0, len(arrays["times"]) - carry)]
         return arrays

@@ -17,6 +17,7 @@ import typer
 
 from patchlens import __version__
 from patchlens.commands import bench, evaluate, faithfulness, lessons, study, train_lite, train_reference, train_video
+from patchlens.commands import features as extraction
 from patchlens.commands import ground as grounding
 from patchlens.commands import train_residual as distilling
 
@@ -35,6 +36,7 @@ measure = typer.Typer(help="Measure an encoder on a task, in full and with a pla
 cli.add_typer(measure, name="evaluate")
 measure.command("grounding")(grounding.grounding_command)
 cli.command("ground")(grounding.ground_command)
+cli.command("features")(extraction.features_command)
 cli.command("sweep")(evaluate.sweep_command)
 cli.command("principles")(evaluate.principles_command)
 cli.command("bench")(bench.bench_command)

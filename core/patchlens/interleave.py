@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+WINDOW = 11  # pictures of the video's own rate around each sampled one, over which motion is added up
 
 @dataclass(frozen=True)
 class Interleave:

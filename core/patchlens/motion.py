@@ -13,6 +13,7 @@ or P on that side. A picture that tells nothing repeats the motion of the one be
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,15 +50,21 @@ class _Picture:
 
 @dataclass
 class VectorSum:
-    """Adds vectors up from one sampled picture to the next. Feed every picture with `add`, then take `maps`."""
+    """Adds vectors up from one sampled picture to the next. Feed every picture with `add`, then take `maps`.
+
+    window: add up so many pictures around each sampled one instead, fewer at the ends (ResidualViT: 11).
+    """
 
     codec: str
+    window: int | None = None
     size_hw: tuple[int, int] | None = None
     _pictures: int = 0
     _moving: int = 0
+    _over: int = 0
     _group: list[_Picture] = field(default_factory=list)
     _speed: np.ndarray | None = None
     _sum: np.ndarray | None = None
+    _around: deque[tuple[np.ndarray, bool]] = field(default_factory=deque)
     _out: list[np.ndarray] = field(default_factory=list)
 
     @property
@@ -72,12 +79,28 @@ class VectorSum:
         if not this.bidirectional:
             self._close()
 
-    def maps(self, turn: Turn) -> tuple[np.ndarray, np.ndarray]:
-        """Over the upright picture, in pixels since the previous sampled one: lengths (T, a, b), ways (T, a, b, 2)."""
+    @property
+    def settled(self) -> int:
+        """Sampled pictures whose motion is known and not taken yet."""
+        return len(self._out)
+
+    def finish(self) -> None:
+        """No picture will come any more."""
         self._close()
+        if self.window is not None:
+            for _ in range(self.window // 2):
+                self._slide(None)
+
+    def maps(self, turn: Turn, count: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Over the upright picture, in pixels since the previous sampled one: lengths (T, a, b), ways (T, a, b, 2).
+
+        All that is known, or only the next `count`; what was taken is forgotten.
+        """
         rows, cols = (_overlap(size) for size in self.size_hw)
-        maps = np.stack([turn.apply(np.moveaxis(rows @ one @ cols.T, 0, -1)) for one in self._out])
-        maps = copy_first(maps.astype(np.float32))
+        taken, self._out = self._out[:count], self._out[len(self._out[:count]) :]
+        maps = np.stack([turn.apply(np.moveaxis(rows @ one @ cols.T, 0, -1)) for one in taken]).astype(np.float32)
+        if self.window is None:
+            copy_first(maps)
         return np.ascontiguousarray(maps[..., 0]), turned(maps[..., 1:], turn)
 
     def _read(self, picture: Any, sampled: bool) -> _Picture:
@@ -114,10 +137,26 @@ class VectorSum:
             else:
                 speed = before
             before = self._speed = speed
+            if self.window is not None:
+                self._slide((speed, one.sampled))
+                continue
             self._sum = speed if self._sum is None else self._sum + speed
             if one.sampled:
                 self._out.append(self._sum)
                 self._sum = None
+
+    def _slide(self, new: tuple[np.ndarray, bool] | None) -> None:
+        """Take one more picture into the window (None: the video is over); the one in its middle is settled then."""
+        half = self.window // 2
+        if new is None:
+            self._over += 1
+        else:
+            self._around.append(new)
+        if len(self._around) > self.window - self._over:
+            self._around.popleft()
+        middle = len(self._around) - 1 - (half - self._over)
+        if middle >= 0 and self._around[middle][1]:
+            self._out.append(sum(speed for speed, _ in self._around))
 
 
 def _blocks(vectors: np.ndarray, grid: tuple[int, int], sign: int) -> tuple[np.ndarray, np.ndarray]:

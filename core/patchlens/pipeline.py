@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from patchlens.assembly import Finished, assemble
 from patchlens.cache import Cache, cache_key, default_folder
 from patchlens.encoders.resident import load_encoder
+from patchlens.interleave import WINDOW
 from patchlens.keep import keep_of
 from patchlens.merge import Merger
 from patchlens.recall import encode_full, score
@@ -111,10 +112,14 @@ def run_steps(
     yield "decode", 0.0
     with clock.stage("decode"):
         ways = dict(frames=None if fps else frames, fps=fps, span=span, **reading)
-        ways |= {"motion": ways.get("motion", False) or _wants_motion(plan), "progress": progress, "cancel": cancel}
+        needs = _clip_needs(plan)
+        ways |= {"motion": ways.get("motion", False) or "motion" in needs, "progress": progress, "cancel": cancel}
+        ways |= {"window": WINDOW} if "motion window" in needs else {}
         clip = video if isinstance(video, Clip) else _decode(video, model, store, ways)
         clip = model.fit(clip)
         tokens = model.tokens(clip)
+    if clip.motion is not None:
+        clock.seconds["motion"] = clip.motion.seconds  # part of decoding, or of when it was decoded
     clip_spec = ClipSpec(clip.source.sha256, None if fps else frames, fps, span)
     spec = _encoder_spec(model, weights, seed)
     request = Request(clip_spec, spec, str(plan), shrink and spec_of(shrink), label, seed)
@@ -167,8 +172,9 @@ def _check_fit(parts: list[Any], model: Encoder) -> None:
             raise ValueError(problem)
 
 
-def _wants_motion(plan: Plan) -> bool:
-    return any("motion" in getattr(s, "clip_needs", ()) for s in plan.selectors)
+def _clip_needs(plan: Plan) -> frozenset[str]:
+    """What the plan's selectors want of the decoder."""
+    return frozenset().union(*(getattr(s, "clip_needs", ()) for s in plan.selectors))
 
 
 def _checked_label(model: Encoder, label: str | None) -> int | str | None:

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from patchlens import motion
 from patchlens.album import Album
 from patchlens.container import Table, Track, opened, scan
 from patchlens.decoding import Pass
 from patchlens.export import Proxy
 from patchlens.limits import Limits, VideoError, Watch, reason
+from patchlens.moved import motion_of, vectors_of
 from patchlens.sampling import Sampling, check_request, sample
 
 Facts = dict[str, Any]
@@ -40,6 +40,8 @@ class Job:
     fit: str = "squash"
     proxy: bool = False
     motion: bool = False
+    window: int | None = None
+    after: float | None = None
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:
@@ -103,9 +105,7 @@ def _decode(
 ) -> tuple[Facts, Arrays, Pass]:
     with opened(Path(job.path), job.name, job.limits) as track:
         context = track.stream.codec_context
-        vectors = motion.VectorSum(context.name) if job.motion and context.name in motion.CODECS else None
-        if vectors is not None:
-            context.options = {**context.options, "flags2": "+export_mvs"}
+        vectors = vectors_of(context, job.motion, job.window)
         run = Pass(track, table, sampling, watch, every or job.proxy or vectors is not None, to_end=job.proxy)
         album, proxy, seconds = _album(job, track, sampling.distinct), None, 0.0
         for shown, picture, sampled in run:
@@ -126,8 +126,10 @@ def _decode(
         facts, arrays = _facts(track, album, run, table, sampling), album.take()
         if proxy is not None:
             arrays["proxy"] = np.frombuffer(proxy.finish(), np.uint8)
+        if vectors is not None:
+            vectors.finish()
         if job.motion:
-            facts["motion"], moved = _motion(album, vectors, seconds, arrays["display"])
+            facts["motion"], moved = motion_of(album, vectors, seconds, arrays["display"])
             arrays |= moved
         return facts, arrays, run
 
@@ -135,18 +137,6 @@ def _decode(
 def _album(job: Job, track: Track, expected: int) -> Album:
     shape = float(track.stream.sample_aspect_ratio or 1) or 1.0
     return Album(job.name, job.limits, job.size, job.fit, shape, expected)
-
-
-def _motion(
-    album: Album, vectors: motion.VectorSum | None, seconds: float, display: np.ndarray
-) -> tuple[Facts, Arrays]:
-    began = time.perf_counter()
-    if vectors is not None and vectors.useful:
-        kind, (lengths, ways) = "codec vectors", vectors.maps(album.scaler.turn)
-    else:
-        kind, (lengths, ways) = "DIS flow", motion.flow_maps(display, album.geometry.source_hw)
-    facts = {"kind": kind, "seconds": seconds + time.perf_counter() - began}
-    return facts, {"motion": lengths, "flow": ways}
 
 
 def _facts(track: Track, album: Album, run: Pass, table: Table, sampling: Sampling) -> Facts:
@@ -220,22 +210,41 @@ def read_windows(job: Job, count: int, carry: int, watch: Watch) -> Iterator[tup
         with opened(Path(job.path), job.name, job.limits) as track:
             table = scan(track, job.limits, watch, job.span[0] if job.span else 0.0)
         sampling = sample(table, job.name, job.frames, job.fps, job.span, job.limits, bounded=False)
+        if job.after is not None:
+            sampling = sampling.after(table.shown, job.after)
+        if not len(sampling.targets):
+            return
         with opened(Path(job.path), job.name, job.limits) as track:
-            run, album, fresh = Pass(track, table, sampling, watch), _album(job, track, count), 0
+            vectors = vectors_of(track.stream.codec_context, job.motion, job.window)
+            run, album = Pass(track, table, sampling, watch, vectors is not None), _album(job, track, count)
+            fresh, seconds = 0, 0.0
+
+            def window(keep: int) -> tuple[Facts, Arrays]:
+                arrays = album.take(keep, count)
+                facts = _facts(track, album, run, table, sampling)
+                if job.motion:
+                    facts["motion"], moved = motion_of(album, vectors, seconds, arrays["display"])
+                    arrays |= moved
+                return facts, arrays
             for shown, picture, sampled in run:
                 album.meet(picture)
-                if not sampled:
-                    continue
-                album.add(shown, picture)
-                fresh += 1
-                if len(album.times) == count:
-                    facts = _facts(track, album, run, table, sampling)
-                    yield facts, album.take(carry)
-                    fresh = 0
+                began = time.perf_counter()
+                if vectors is not None:
+                    vectors.add(picture, sampled)
+                seconds += time.perf_counter() - began
+                if sampled:
+                    album.add(shown, picture)
+                    fresh += 1
+                if len(album.times) >= count and (vectors is None or vectors.settled >= count):
+                    yield window(carry)
+                    fresh, seconds = len(album.times) - carry, 0.0
                     watch.renew()  # the wall limit is for work, not for whoever uses the windows
-            if fresh:
-                facts = _facts(track, album, run, table, sampling)
+            if vectors is not None:
+                vectors.finish()
+            while fresh > 0:
+                facts, arrays = window(carry if len(album.times) > count else 0)
+                fresh = len(album.times) - carry
                 facts["notes"] += _break_note(table, run if run.broken else None)
-                yield facts, album.take()
-            elif run.last == float("-inf"):
+                yield facts, arrays
+            if run.last == float("-inf"):
                 raise VideoError(f"{job.name}: no picture can be decoded; the file is damaged.")

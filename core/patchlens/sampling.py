@@ -30,6 +30,13 @@ class Sampling:
     distinct: int
     notes: tuple[str, ...] = ()
 
+    def after(self, shown: np.ndarray, time: float) -> Sampling:
+        """Only the instants at which a later picture than the one at `time` is shown (for going on where one stopped)."""
+        pictures = shown[np.searchsorted(shown, self.targets + EPS, "right") - 1]
+        left = self.targets[pictures > time + EPS]
+        start = float(left[0]) if len(left) else self.end
+        return Sampling(left, start, self.end, self.pictures, self.distinct, self.notes)
+
     def until(self, time: float) -> Sampling:
         """The same number of instants over the pictures before `time` (where a damaged file breaks)."""
         share = (time - self.start) / (self.end - self.start)

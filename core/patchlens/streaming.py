@@ -111,7 +111,9 @@ def later_frames(clip: Clip, start: int) -> Clip:
 
 
 def _cut(clip: Clip, part: slice) -> Clip:
-    motion = clip.motion and replace(clip.motion, values=clip.motion.values[part])
+    moved = clip.motion
+    ways = None if moved is None or moved.flow is None else moved.flow[part]
+    motion = moved and replace(moved, values=moved.values[part], flow=ways)
     frames, display, times = clip.frames[part], clip.display[part], clip.times[part]
     return replace(clip, frames=frames, display=display, times=times, motion=motion, proxy=None)
 
@@ -120,7 +122,8 @@ def joined(first: Clip, second: Clip) -> Clip:
     """Two clips of one source, one behind the other."""
     motion = None
     if first.motion and second.motion:
-        values = torch.cat([first.motion.values, second.motion.values])
-        motion = MotionMap(values, second.motion.kind, first.motion.seconds + second.motion.seconds)
+        a, b = first.motion, second.motion
+        ways = None if a.flow is None or b.flow is None else torch.cat([a.flow, b.flow])
+        motion = MotionMap(torch.cat([a.values, b.values]), b.kind, a.seconds + b.seconds, ways)
     parts = {name: torch.cat([getattr(first, name), getattr(second, name)]) for name in ("frames", "display", "times")}
     return replace(second, **parts, motion=motion, proxy=None)

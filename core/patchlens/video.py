@@ -58,6 +58,7 @@ def read(
     fit: str = "squash",
     proxy: bool = False,
     motion: bool = False,
+    window: int | None = None,
     limits: Limits = Limits(),
     isolate: bool = False,
     name: str | None = None,
@@ -73,6 +74,7 @@ def read(
     fit           "squash" the whole picture, or "crop" the centre after scaling the short side
     proxy         also make an MP4 of the span, from the first sampled picture on
     motion        also measure motion per block: codec vectors where the codec has them, else optical flow
+    window        codec vectors of so many pictures around each sampled one, not of those since the one before
     isolate       decode in a child process with bounded memory and time; a crash becomes a sentence
     name          what to call the file in sentences; its own name without it
 
@@ -83,7 +85,7 @@ def read(
     """
     called = plain_name(path, name)
     file = check_path(path, called, limits)
-    job = Job(str(file), called, frames, fps, span, size, fit, proxy, motion, limits)
+    job = Job(str(file), called, frames, fps, span, size, fit, proxy, motion, window, None, limits)
     digest = sha256(file)
     facts, arrays = _do("read", job, isolate, progress, cancel)
     return _clip(job, digest, facts, arrays)
@@ -119,20 +121,26 @@ def windows(
     span: tuple[float, float] | None = None,
     size: tuple[int, int] | None = None,
     fit: str = "squash",
+    motion: bool = False,
+    window: int | None = None,
+    after: float | None = None,
     limits: Limits = Limits(seconds=86_400.0, frames=10_000_000),
     name: str | None = None,
     cancel: Cancel | None = None,
 ) -> Iterator[Clip]:
     """Stream a long video as clips of `frames_per_window` frames; each repeats the last `carry` of the one before.
 
-    Sampling is by `fps` as in `read` (every picture without it). One decode pass, in this process; no proxy, no motion.
-    Raises VideoError as `read` does, ValueError when `carry` leaves no new frame.
+    Sampling is by `fps` as in `read` (every picture without it); `after` leaves out the frames up to that time. One
+    decode pass, in this process; no proxy.
+    Raises VideoError as `read` does, ValueError when `carry` leaves no new frame, or repeats one although motion is wanted.
     """
     if not 0 <= carry < frames_per_window:
         raise ValueError(f"carry is {carry}; it must be at least 0 and below frames_per_window ({frames_per_window}).")
     called = plain_name(path, name)
     file = check_path(path, called, limits)
-    job = Job(str(file), called, None, fps, span, size, fit, limits=limits)
+    if motion and carry:
+        raise ValueError(f"carry is {carry}; windows with motion repeat no frame, give 0.")
+    job = Job(str(file), called, None, fps, span, size, fit, False, motion, window, after, limits)
     digest = sha256(file)
     for facts, arrays in read_windows(job, frames_per_window, carry, Watch(called, limits.wall, cancel=cancel)):
         clip = _clip(job, digest, facts, arrays)

@@ -104,15 +104,15 @@ def ground_command(
     json: Annotated[str | None, typer.Option(help="write moments and similarities here; - prints them")] = None,
 ) -> None:
     """Find the moments of a video that a sentence describes, ranked, in seconds of the video."""
-    from patchlens.data.asked import Filming, file_pieces
+    from patchlens.data.asked import file_pieces
     from patchlens.encoders.resident import load_encoder
-    from patchlens.evaluation.grounding import answer
+    from patchlens.evaluation.grounding import answer, filming_for
     from patchlens.outputs import check_targets
 
     check_targets({"json": json}, video)
     model = load_encoder(encoder, weights, seed=seed, device=device, dtype=dtype, residual=residual)
     plan = schedule(interleave, drop, strategy, no_residual, no_cuts)
-    pieces = file_pieces(video)(Filming(fps, model.inputs.size_hw, model.inputs.fit))
+    pieces = file_pieces(video)(filming_for(model, plan, fps))
     found = answer(model, pieces, sentence, plan, fps, shift, top, seed)
     text = json_module.dumps({"video": video.name, **found}, indent=2, sort_keys=True, allow_nan=False)
     if json == "-":

@@ -25,11 +25,13 @@ Query = tuple[str, tuple[float, float]]
 
 @dataclass(frozen=True)
 class Filming:
-    """How a video is wanted: frames per second, pixels, and "squash" or "crop"."""
+    """How a video is wanted: frames per second, pixels, "squash" or "crop", and whether with motion, over which window."""
 
     fps: float
     size_hw: tuple[int, int]
     fit: str = "squash"
+    motion: bool = False
+    window: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,13 +63,14 @@ def _scene_pieces(video: Scene) -> Callable[[Filming], Iterator[Clip]]:
     return pieces
 
 
-def file_pieces(path: Path) -> Callable[[Filming], Iterator[Clip]]:
-    """The frames of a video file, a window at a time."""
+def file_pieces(path: Path, after: float | None = None) -> Callable[[Filming], Iterator[Clip]]:
+    """The frames of a video file, a window at a time; those up to `after` seconds are left out."""
 
     def pieces(filming: Filming) -> Iterator[Clip]:
         from patchlens.video import windows
 
-        return windows(path, PIECE, filming.fps, carry=0, size=filming.size_hw, fit=filming.fit)
+        moved = dict(motion=filming.motion, window=filming.window)
+        return windows(path, PIECE, filming.fps, carry=0, after=after, size=filming.size_hw, fit=filming.fit, **moved)
 
     return pieces
 

@@ -21,6 +21,7 @@ from patchlens.encoders.encoder import Encoder
 from patchlens.evaluation.grounded import Grounded
 from patchlens.evaluation.moments import hits, moments
 from patchlens.evaluation.parts import Parts
+from patchlens.interleave import WINDOW
 from patchlens.registry import Selector
 from patchlens.specs import spec_of
 from patchlens.streaming import stream
@@ -68,6 +69,13 @@ def seen(pieces: Iterable[Clip], encoder: Encoder, way: Selector | None, seed: i
     times, features, intra = (torch.cat([getattr(p, name) for p in parts]) for name in ("times", "features", "intra"))
     costs = (sum(getattr(p, name) for p in parts) / len(times) for name in ("gmacs", "full"))
     return Seen(times.numpy(), features, intra, *costs)
+
+
+def filming_for(encoder: Encoder, way: Selector | None, fps: float) -> Filming:
+    """How a video is wanted for this encoder and plan."""
+    needs = getattr(way, "clip_needs", frozenset())
+    window = WINDOW if "motion window" in needs else None
+    return Filming(fps, encoder.inputs.size_hw, encoder.inputs.fit, "motion" in needs, window)
 
 
 def text_features(encoder: Encoder, texts: Sequence[str]) -> Tensor:
@@ -144,10 +152,9 @@ def ground(
 def _video(encoder: Encoder, asked: Asked, ways: Ways, question: Question) -> dict[str, np.ndarray]:
     """One video by every way: found (ways, Q, RANKS, OVERLAPS), ceiling, and GMACs per frame and mean cosine (ways,)."""
     texts = text_features(encoder, [text for text, _ in asked.queries])
-    filming = Filming(question.fps, encoder.inputs.size_hw, encoder.inputs.fit)
-    film = lambda: asked.pieces(filming)  # noqa: E731 - each way sees the video anew
-    full = seen(film(), encoder, None, question.seed)
-    all_ways = [full, *(seen(film(), encoder, way, question.seed, full.features) for way in ways.values())]
+    film = lambda way: asked.pieces(filming_for(encoder, way, question.fps))  # noqa: E731 - each way sees it anew
+    full = seen(film(None), encoder, None, question.seed)
+    all_ways = [full, *(seen(film(way), encoder, way, question.seed, full.features) for way in ways.values())]
     perfect = np.array([(full.times >= low) & (full.times < high) for _, (low, high) in asked.queries], float)
     judge = lambda rows: judged(asked, full.times, rows, question.fps, question.shift)  # noqa: E731
     near = [float(torch.cosine_similarity(full.features, w.features, dim=-1).mean()) for w in all_ways]

@@ -19,7 +19,6 @@ from patchlens.types import Scores, Tokens
 
 RESIDUAL = ("auto", "on", "off", "zero")
 TOKEN = frozenset({"residual_token"})
-WINDOW = 11  # pictures of the video's own rate around each sampled one
 
 
 @register("residualvit")
