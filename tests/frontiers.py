@@ -63,7 +63,7 @@ def charted(monkeypatch: pytest.MonkeyPatch, folder: Path, trace: Trace | None =
     """A toy trace of the weights that were swept, while the sweep counts as shipped."""
     from patchlens.evaluation import shipped
 
-    (folder / "frontiers").mkdir()
+    (folder / "frontiers").mkdir(exist_ok=True)
     (folder / "frontiers" / "toy.json").write_text(shipped.dumps(swept()))
     monkeypatch.setattr(shipped, "SHIPPED", folder)
     trace = trace or toy_trace()

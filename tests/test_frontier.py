@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from frontiers import COMMAND, FULL, PLANS, SHA, charted, gmacs, swept
+from frontiers import COMMAND, FULL, PLANS, SHA, charted, gmacs, row, swept
 from patchlens.views import frontier
 from patchlens.views.frontier import along, curve_of, trim
 from patchlens.views.player import manifest
@@ -36,7 +36,7 @@ def test_trimming_keeps_every_measured_point(found: dict[str, Any]) -> None:
 
 
 def test_a_curve_ends_at_all_tokens_and_at_what_they_cost(found: dict[str, Any]) -> None:
-    for name, own, plan in (("random", 0, "random:keep=1.0"), ("rlt", 0.003, None), ("oracle", 13, "oracle:keep=1.0")):
+    for name, own, plan in (("random", 0, "random:keep=1"), ("rlt", 0.003, None), ("oracle", 13, "oracle:keep=1")):
         last = curve(found, name)["points"][-1]
         assert (last["reached"], last["value"], last["plan"]) == (1, 0.95, plan)
         assert last["gmacs"] == pytest.approx(FULL + own)
@@ -54,6 +54,13 @@ def test_without_labels_the_value_is_the_cosine() -> None:
     assert found["measure"] == "cosine to the full run" and found["full"]["value"] == 0.475
     point = curve(found, "random")["points"][0]
     assert point["value"] == pytest.approx(0.19) and point["interval"] is None
+
+
+def test_a_mergers_curve_ends_where_it_merges_nothing() -> None:
+    rows = [swept()["rows"][0], row("tome", "tome:r=4", 0.5, 0.6, 0.8)]
+    (tome,) = frontier.curves(rows)
+    assert tome["knob"] == "r" and [p["plan"] for p in tome["points"]] == ["tome:r=4", "tome:r=0"]
+    assert [p["setting"] for p in tome["points"]] == [4, 0]
 
 
 def test_a_frontier_belongs_to_its_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

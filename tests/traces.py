@@ -7,6 +7,8 @@ name must not do to a page.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from patchlens.keep import Rule, Threshold, TopK, TopKPerFrame, keep_of
@@ -102,3 +104,19 @@ def frame_trace() -> Trace:
         (Scores(random, "random number in 0..1", fine=random.flip(0).contiguous()), TopKPerFrame(0.5)),
     ]
     return _trace(clip, grid, "center:keep=0.6+random:per=frame", stages, True)
+
+
+def large_trace() -> Trace:
+    """8 x 14 x 14 tokens over pictures of 480 x 854, as a real clip has them."""
+    grid = Grid(8, 14, 14, 2, 16)
+    pixels = torch.from_numpy(moving_square(16, 480, 854))
+    toy = toy_trace()
+    source = replace(toy.clip.source, size_hw=(480, 854))
+    clip = Clip(pixels, torch.arange(16, dtype=torch.float64) / 8, source, (0.0, 0.0, 854.0, 480.0), pixels)
+    random = torch.rand(grid.n, generator=torch.Generator().manual_seed(0))
+    random[: grid.per_frame] = torch.inf
+    stages = ((Scores(random, "random"), Threshold(0.1, True)),)
+    keep = keep_of(list(stages), grid, 7)
+    return replace(
+        toy, clip=clip, grid=grid, frame_index=torch.arange(16), scores=stages[0][0], stages=stages, keep=keep
+    )

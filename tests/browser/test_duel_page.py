@@ -11,8 +11,8 @@ import pytest
 import torch
 from browsers import busy_machine
 from patchlens.types import MotionMap, Trace
-from test_report_page import DRAG, large_trace
-from traces import rival_trace, toy_trace
+from test_report_page import DRAG
+from traces import large_trace, rival_trace, toy_trace
 
 pytestmark = pytest.mark.browser
 SETTLE = "() => new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))"

@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from browsers import HASH, busy_machine
-from patchlens.keep import Threshold, keep_of
-from patchlens.types import Clip, Grid, Scores, Trace
 from patchlens.views.report import html_report
-from traces import HOSTILE, frame_trace, moving_square, toy_trace
+from traces import HOSTILE, frame_trace, large_trace, toy_trace
 
 pytestmark = pytest.mark.browser
-
-
-def large_trace() -> Trace:
-    """8 x 14 x 14 tokens over pictures of 480 x 854, as a real clip has them."""
-    grid = Grid(8, 14, 14, 2, 16)
-    pixels = torch.from_numpy(moving_square(16, 480, 854))
-    toy = toy_trace()
-    source = replace(toy.clip.source, size_hw=(480, 854))
-    clip = Clip(pixels, torch.arange(16, dtype=torch.float64) / 8, source, (0.0, 0.0, 854.0, 480.0), pixels)
-    random = torch.rand(grid.n, generator=torch.Generator().manual_seed(0))
-    random[: grid.per_frame] = torch.inf
-    stages = ((Scores(random, "random"), Threshold(0.1, True)),)
-    keep = keep_of(list(stages), grid, 7)
-    return replace(
-        toy, clip=clip, grid=grid, frame_index=torch.arange(16), scores=stages[0][0], stages=stages, keep=keep
-    )
 
 
 def drag(page: Any, value: float, done: bool = True) -> None:

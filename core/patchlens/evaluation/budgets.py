@@ -76,7 +76,7 @@ def contender(spec: str | Any) -> Contender:
     knob = _budget_knob(plan)
     if knob is None or (isinstance(spec, str) and f"{knob.name}=" in spec.replace(" ", "")):
         return Contender(plan, str(plan), seeded=seeded)
-    return Contender(plan, _without(str(plan), knob.name), knob.name, knob.name != "keep", seeded)
+    return Contender(plan, without(str(plan), knob.name), knob.name, knob.name != "keep", seeded)
 
 
 def _with_merger(spec: str) -> Contender:
@@ -86,11 +86,11 @@ def _with_merger(spec: str) -> Contender:
     seeded = any(getattr(s, "seeded", False) for s in plan.selectors)
     if selectors or "r=" in last.replace(" ", ""):
         return Contender(plan, _joined(plan, spec_of(merger)), seeded=seeded, merger=merger)
-    return Contender(plan, _without(spec_of(merger), "r"), "r", merger=merger)
+    return Contender(plan, without(spec_of(merger), "r"), "r", merger=merger)
 
 
-def _without(spec: str, knob: str) -> str:
-    """A selector's spec without one knob."""
+def without(spec: str, knob: str) -> str:
+    """The spec of one selector or merger without one knob."""
     name, _, rest = spec.partition(":")
     left = [item for item in rest.split(",") if not item.startswith(f"{knob}=")]
     return name + (":" + ",".join(left) if left != [""] and left else "")

@@ -9,8 +9,11 @@
  *   save(kind)          make a file; `saves` lists [kind, label]
  *   compare()           add a plan beside the others, by `show(buffer, { lane })`
  *   changed(player)     something that a link should hold moved
+ *   run(plan)           show another plan of the same clip
+ *   plotly()            run plotly's script, resolving when that is done
  *   wholePage           the keyboard also works while nothing has the focus
  */
+import { Chart } from "./chart.js";
 import { fill } from "./dom.js";
 import { level } from "./duel.js";
 import { listen } from "./keys.js";
@@ -190,5 +193,9 @@ export class Player extends View {
 
 /** Put a viewer into `root`. */
 export function mount(root, host) {
-  return new Player(root, host);
+  const player = new Player(root, host);
+  const chart = new Chart(player);
+  player.slots.chart.append(chart.node);
+  player.attach(chart);
+  return player;
 }

@@ -183,7 +183,7 @@ def _standing(found: dict[str, Any], trace: Trace) -> dict[str, Any] | None:
     """The trace's place on its curve, or None where that was not measured."""
     from patchlens.views.frontier import along, curve_of
 
-    curve = curve_of(found, trace.request.plan)
+    curve = None if trace.request.merger else curve_of(found, trace.request.plan)
     return along(curve["points"], trace.report.keep_ratio) if curve else None
 
 

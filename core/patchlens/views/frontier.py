@@ -6,14 +6,16 @@ sweep's own clips, never what holds for the clip on screen.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from patchlens.evaluation import shipped
-from patchlens.evaluation.budgets import Contender, contender
+from patchlens.evaluation.budgets import Contender, contender, without
 from patchlens.specs import parse_plan
 
 MEASURES = {"right": ("top1", "interval", "top-1"), "cosine": ("cosine", "cosine_interval", "cosine to the full run")}
+ALL_TOKENS = {"keep": 1.0, "r": 0}  # the value of a knob that leaves all tokens; no threshold is sure to
 
 Frontier = dict[str, Any]
 Point = dict[str, Any]
@@ -63,32 +65,27 @@ def curves(rows: Sequence[Mapping[str, Any]], metric: str = "right") -> list[dic
 
 def _curve(who: Contender, rows: Sequence[Mapping[str, Any]], full: Mapping[str, Any], metric: str) -> dict[str, Any]:
     # a threshold may reach one ratio under several budgets: the first one counts
-    points = {row["reached"]: _point(row, metric, who) for row in reversed(rows)}
+    points = {row["reached"]: _point(row, metric, who.knob) for row in reversed(rows)}
     if who.knob and max(points) < 1:
-        plan = None if who.solved else str(who.at(1.0))
+        plan = who.spec(ALL_TOKENS[who.knob]) if who.knob in ALL_TOKENS else None
         whole = {**full, "plan": plan, "gmacs": full["gmacs"] + rows[-1]["gmacs_selector"]}
-        points[1.0] = _point(whole, metric, who)
+        points[1.0] = _point(whole, metric, who.knob)
     ordered = [points[ratio] for ratio in sorted(points)]
     return {"selector": who.name, "knob": who.knob, "points": ordered}
 
 
-def _point(row: Mapping[str, Any], metric: str, who: Contender | None = None) -> Point:
+def _point(row: Mapping[str, Any], metric: str, knob: str | None = None) -> Point:
     value, interval, _ = MEASURES[metric]
-    knob = who.knob if who and row["plan"] else None
-    setting = getattr(parse_plan(row["plan"]).selectors[0], knob) if knob else None
-    point = {"value": row[value], "interval": row[interval], "setting": setting}
+    found = knob and row["plan"] and re.search(rf"[:,]{knob}=([^,+]+)", row["plan"])
+    point = {"value": row[value], "interval": row[interval], "setting": float(found.group(1)) if found else None}
     return {**{name: row[name] for name in ("budget", "reached", "plan")}, "gmacs": round(row["gmacs"], 6), **point}
 
 
 def curve_of(found: Frontier, plan: str) -> dict[str, Any] | None:
     """The curve on which a plan lies, whatever its knob stands at; None where its selector was not swept."""
-    asked = parse_plan(plan)
-    for curve in found["curves"]:
-        who = contender(curve["selector"])
-        value = getattr(asked.selectors[0], who.knob, None) if who.knob else None
-        if who.at(value) == asked:
-            return curve
-    return None
+    asked = str(parse_plan(plan))
+    name = lambda knob: without(asked, knob) if knob and "+" not in asked else asked  # noqa: E731
+    return next((curve for curve in found["curves"] if name(curve["knob"]) == curve["selector"]), None)
 
 
 def along(points: Sequence[Point], ratio: float) -> Point | None:

@@ -18,7 +18,7 @@ from patchlens.specs import parse_plan
 from patchlens.types import Clip, Trace
 
 DIGITS = 6
-LARGEST = 7_000_000  # bytes of a payload that a report carries whole; base64 makes them 9.4 MB
+LARGEST = 7_000_000  # bytes that a report carries, payload and plotly together; base64 makes them 9.4 MB
 
 
 def tidy(value: Any, digits: int = DIGITS) -> Any:
@@ -151,20 +151,26 @@ _PAGE = """<!doctype html>
 <div id="viewer"></div>
 </main>
 {data}
-<script>{script}</script>
+{plotly}<script>{script}</script>
 </body>
 </html>
 """
 _START = """
 const lens = {bundle};
-const viewer = lens.mount(document.getElementById("viewer"), {{ wholePage: true }});
+const plotly = async () => {{
+  const held = document.getElementById("plotly");
+  if (held) await lens.runPacked(held.textContent);
+}};
+const viewer = lens.mount(document.getElementById("viewer"), {{ wholePage: true, plotly }});
 (async () => {{
   for (const [lane, {{ textContent }}] of document.querySelectorAll(".payload").entries())
     await viewer.show(lens.fromBase64(textContent), {{ lane }});
   viewer.choose(0);
 }})();
 """
+_OFFER = "mount, unpack, fromBase64, runPacked"
 _DATA = '<script type="application/octet-stream" class="payload">{}</script>'
+_PLOTLY = '<script type="application/octet-stream" id="plotly">{}</script>\n'
 _PAGE_STYLE = """
 html, body { margin: 0; background: #f4f5f7; }
 h1 { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
@@ -177,32 +183,37 @@ def html_report(*traces: Trace) -> str:
     """One HTML file that opens from disk with the network off: the viewer, the payload, and a still card without script.
 
     Several traces of one clip under one encoder are shown side by side. A content-security policy allows exactly this
-    script and nothing from elsewhere. Where the playable copy would make the file large it is left out, and the viewer
-    plays the sampled frames.
+    script (and plotly.js, where there is a frontier to draw) and nothing from elsewhere. Where the playable copy would
+    make the file large it is left out, and the viewer plays the sampled frames.
     Raises ValueError for traces that cannot share a page (see `player.payloads`).
     """
     from patchlens.views import bundle
     from patchlens.views.card import card
+    from patchlens.views.frontier import frontier
     from patchlens.views.player import payloads
 
-    script = _START.format(bundle=bundle.script())
+    script = _START.format(bundle=bundle.script(offer=_OFFER))
+    charted = frontier(traces[0].encoder) is not None
+    plotly = bundle.packed_plotly() if charted else b""
     data = payloads(traces)
-    if sum(map(len, data)) > LARGEST and traces[0].clip.proxy:
+    if sum(map(len, [*data, plotly])) > LARGEST and traces[0].clip.proxy:
         data = payloads([replace(t, clip=replace(t.clip, proxy=None)) for t in traces])
     plans = " | ".join(t.request.plan for t in traces)
     return _PAGE.format(
-        policy=_policy(script),
+        policy=_policy(script, *([bundle.plotly()] if charted else [])),
         title=html.escape(f"{traces[0].clip.source.name} · {plans} · PatchLens"),
         style=bundle.style() + _PAGE_STYLE,
         card="".join(map(card, traces)),
         data="\n".join(_DATA.format(base64.b64encode(one).decode()) for one in data),
+        plotly=_PLOTLY.format(base64.b64encode(plotly).decode()) if charted else "",
         script=script,
     )
 
 
-def _policy(script: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+def _policy(*scripts: str) -> str:
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
     return (
-        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
         "img-src data: blob:; media-src blob:; base-uri 'none'; form-action 'none'"
     )

@@ -1,0 +1,192 @@
+/**
+ * The live accuracy/cost chart: the reference curves of this encoder, where every lane stands on them while a slider moves,
+ * this clip's measured points, and two sliders that ask the other way round.
+ *
+ * All of it works without the server. Without plotly (or a frontier) the tables say the same.
+ */
+import { curveOf } from "./chart_curves.js";
+import { chartFigure, shareWords, standingOf } from "./chart_figure.js";
+import { Budget, Wanted } from "./chart_goals.js";
+import { Marks } from "./chart_marks.js";
+import { plotlyOf } from "./chart_plotly.js";
+import { curveTable, lateDetails, measuredTable } from "./chart_table.js";
+import { el, fill, number, percent } from "./dom.js";
+import { section } from "./panel.js";
+
+const PLOT_CONFIG = { displayModeBar: false, responsive: true };
+
+/** A part of the player (see player.js). */
+export class Chart {
+  constructor(player) {
+    Object.assign(this, { player, measured: [], clip: null, drawn: null });
+    this.plot = el("div.pl-chart", { role: "img", "aria-label": "Accuracy against GMACs; the table below says the same." });
+    this.marks = new Marks();
+    this.legend = el("ul.pl-curves");
+    this.standing = el("ul.pl-standing");
+    this.origin = el("p.pl-note");
+    this.budget = new Budget((setting, release) => player.set(setting, { release }));
+    this.wanted = new Wanted((curve, setting, plan) => this.take(curve, { setting, plan }));
+    const offer = { take: (curve, point) => this.take(curve, point), blocked: (curve, point) => this.blocked(curve, point) };
+    this.table = lateDetails("The curves as a table", () => curveTable(this.frontier, offer));
+    this.list = lateDetails("This clip's measured points", () => measuredTable(this.measured));
+    this.goals = el("div.pl-goals", {}, this.budget.node, this.wanted.node);
+    this.node = section("Accuracy against cost", this.origin, el("div.pl-chart-box", {}, this.plot, this.marks.node), this.legend, this.standing, this.goals, this.table.node, this.list.node); // prettier-ignore
+    this.watch();
+  }
+
+  /** Fetch plotly when the chart is first seen, and follow its width. */
+  watch() {
+    const seen = new IntersectionObserver(async ([entry]) => {
+      if (!entry.isIntersecting) return;
+      seen.disconnect();
+      this.plotly = await plotlyOf(this.player.host); // null: tried in vain
+      this.plot.hidden ||= !this.plotly;
+      this.redraw();
+    });
+    seen.observe(this.plot);
+  }
+
+  get frontier() {
+    return this.player.model.manifest.frontier ?? null;
+  }
+
+  /** Lanes came, went or changed. */
+  build() {
+    const { frontier, player } = this;
+    const { clip, encoder } = player.model.manifest.report;
+    const about = `${clip.sha256} ${clip.span} ${encoder.name} ${encoder.sha256 ?? encoder.weights}`;
+    if (about !== this.clip) Object.assign(this, { clip: about, measured: [] });
+    for (const { model } of player.lanes) this.note(model.measured);
+    for (const node of [this.wanted.node, this.table.node]) node.hidden = !frontier;
+    this.plot.hidden = !frontier || this.plotly === null;
+    this.origin.textContent = frontier ? originOf(frontier) : UNSWEPT;
+    this.budget.build(player.model);
+    if (frontier) this.wanted.build(frontier, (curve) => !this.blocked(curve, { plan: true }));
+    this.refreshTables();
+    this.redraw();
+  }
+
+  /** A slider moved: only the marks move, unless another curve came under them. */
+  live() {
+    const lanes = this.lanes();
+    this.budget.live();
+    if (this.standing.children.length !== lanes.length) fill(this.standing, lanes.map(() => el("li"))); // prettier-ignore
+    lanes.forEach((lane, i) => (this.standing.children[i].textContent = this.words(lane)));
+    if (!this.drawn) return;
+    if (this.looks() !== this.drawn.looks) return this.redraw();
+    this.marks.move(lanes, this.drawn.axes);
+  }
+
+  /** The server measured a lane again. */
+  settled({ lanes }) {
+    for (const { model } of lanes) this.note(model.measured);
+    this.refreshTables();
+    this.redraw();
+  }
+
+  /** Add what was measured to the clip's points, each plan once. */
+  note({ spec, gmacs, fidelity, tokens }) {
+    const own = gmacs.reduced + gmacs.selector;
+    const scale = this.frontier ? this.frontier.full.gmacs / gmacs.full : 1;
+    const point = { spec, own, gmacs: scale * own, ratio: tokens.keep_ratio, cosine: fidelity.cosine };
+    point.probability = fidelity.label_probability?.reduced ?? null;
+    this.measured = [...this.measured.filter((m) => m.spec !== spec), point];
+  }
+
+  refreshTables() {
+    this.table.refresh();
+    this.list.refresh();
+  }
+
+  curves() {
+    const alone = ({ manifest }) => !manifest.report.merger; // a merger's curve is by another share of tokens
+    return this.player.lanes.map(({ model }) => (alone(model) ? curveOf(this.frontier, model.stages) : null));
+  }
+
+  lanes() {
+    const { frontier, player } = this;
+    const curves = this.curves();
+    return frontier ? player.lanes.map((lane, i) => standingOf(lane, curves[i], frontier)) : [];
+  }
+
+  /** What a full redraw depends on, beside the measured points. */
+  looks() {
+    return JSON.stringify([this.curves().map((c) => c?.selector), this.player.root.dataset.theme]);
+  }
+
+  redraw() {
+    const { frontier, plotly, player, measured } = this;
+    const lanes = plotly ? this.lanes() : [];
+    this.marks.build(lanes);
+    if (!lanes.length) return void (this.drawn = null);
+    const { data, layout, legend, axes } = chartFigure({
+      frontier,
+      measured,
+      lanes,
+      curves: this.curves(),
+      colours: player.colours,
+      dark: player.root.dataset.theme === "dark",
+    });
+    const first = !this.plot.data;
+    plotly.react(this.plot, data, layout, PLOT_CONFIG);
+    if (first) this.plot.on("plotly_click", ({ points: [hit] }) => this.clicked(hit));
+    fill(this.legend, [...legend, ...FIXED_LEGEND].map(legendItem)); // prettier-ignore
+    this.marks.move(lanes, axes);
+    this.drawn = { axes, looks: this.looks() };
+  }
+
+  clicked({ customdata }) {
+    if (!customdata) return;
+    const curve = this.frontier.curves.find((c) => c.selector === customdata[0]);
+    this.take(curve, curve.points[customdata[1]]);
+  }
+
+  /** Why a point cannot be taken here; null where it can. */
+  blocked(curve, { plan }) {
+    if (!plan) return "All tokens: no threshold is sure to keep every one.";
+    const own = curve.knob && curve === this.curves()[this.player.lane];
+    return own || this.player.host.run ? null : `This file holds no scores of ${curve.selector}.`;
+  }
+
+  /** Set the active lane to a point: by its slider on its own curve, else by a run of that plan. */
+  take(curve, point) {
+    if (this.blocked(curve, point)) return;
+    const own = curve.knob && curve === this.curves()[this.player.lane];
+    if (own) this.player.set({ [curve.knob]: point.setting }, { release: true });
+    else this.player.host.run(point.plan);
+  }
+
+  words({ letter, ratio, gmacs, place }) {
+    const said = place ? `${shareWords(place)} ${this.frontier.measure}` : this.unknown(letter);
+    const name = this.player.lanes.length > 1 ? `${letter}: ` : "";
+    return `${name}${percent(ratio)} of the tokens, ${number(gmacs)} GMACs → ${said}`;
+  }
+
+  unknown(letter) {
+    const lane = this.player.lanes.findIndex((l) => l.letter === letter);
+    const curve = this.curves()[lane];
+    return curve
+      ? `fewer tokens than were measured (from ${percent(curve.points[0].reached)})`
+      : "not measured for this selector";
+  }
+}
+
+// what every chart shows beside its curves
+const FIXED_LEGEND = [
+  { letter: "★", name: "all tokens" },
+  { letter: "◉", name: "where you are" },
+  { letter: "●", name: "this clip: cosine", kind: "cosine" },
+  { letter: "◇", name: "this clip: probability of its label", kind: "label" },
+];
+
+function legendItem({ letter, name, colour, strong, kind }) {
+  const sign = el("span", { "aria-hidden": "true", "data-kind": kind }, letter);
+  if (colour) sign.style.color = colour;
+  return el(strong ? "li.pl-strong" : "li", {}, sign, ` ${name}`);
+}
+
+const UNSWEPT = "No sweep of these weights comes with PatchLens; `patchlens sweep` measures one.";
+
+function originOf({ data, n, date, encoder }) {
+  return `Reference set: ${data}, ${n} clips, ${encoder}, measured ${date.slice(0, 10)}. It is an average; your clip may differ.`;
+}
