@@ -17,7 +17,7 @@ PACKAGES = {"patchlens": ROOT / "core" / "patchlens", "patchlens_app": ROOT / "a
 # Lowest first; a name stands for a module and all below it. A module may import its own layer and lower ones.
 LAYERS = [
     "lazy clip results types",
-    "limits container sampling upright decoding motion cuts album moved export reading wire worker video",
+    "limits container sampling upright decoding motion cuts album moved export reading thumbnails wire worker video",
     "knobs registry interleave adaptive keep specs cache flops merge",  # flops is arithmetic: it knows types alone
     "encoders selectors mergers gradcam attention ranker glance cleaning attributions",
     "metrics assembly recall pipeline streaming data",
@@ -115,9 +115,7 @@ def test_a_module_imports_its_own_layer_and_lower_ones(module):
         if pair in EXCEPTIONS:
             continue
         assert target <= layer, f"{module} imports {other}, which lies above it"
-        assert part not in STRANGERS.get(name, "").split(), (
-            f"{module} imports {other}; {name} knows nothing of {part}"
-        )
+        assert part not in STRANGERS.get(name, "").split(), f"{module} imports {other}; {name} knows nothing of {part}"
 
 
 def test_exceptions_are_still_needed():

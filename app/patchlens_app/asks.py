@@ -1,4 +1,4 @@
-"""What a page or a client may ask for, checked before any work: one clip, one encoder, one plan."""
+"""What a page or a client may ask for, checked before any work: one clip, one part of it, one encoder, one plan."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from patchlens.limits import Limits
-from patchlens.specs import parse_plan
+from patchlens.specs import parse_merger, parse_plan, spec_of
 
 LONGEST_TEXT = 400
 MOST_RANDOM_PARAMETERS = 100.0  # millions; larger random models would only fill the memory
@@ -26,6 +26,8 @@ class Ask:
     label: str | None = None
     frames: int = 16
     seed: int = 0
+    span: tuple[float, float] | None = None
+    merger: str | None = None
 
     @classmethod
     def of(cls, data: Any, uploads: Path) -> Ask:
@@ -36,14 +38,16 @@ class Ask:
         if not isinstance(data, dict):
             raise ValueError("The request is not understood; reload the page.")
         source = _text(data, "source")
-        name = _check_source(source, uploads)
+        name = check_source(source, uploads)
         if source.startswith(UPLOAD):  # gradio strips the file's own name of all but letters; the page knows it
             name = _text(data, "name", "") or name
         plan = str(parse_plan(_text(data, "selector", "rlt")))
+        merger = parse_merger(_text(data, "merger", "").strip() or None)
         encoder, weights = _encoder(_text(data, "encoder", "tiny-video"), _text(data, "weights", "") or None)
         label = _text(data, "label", "").strip() or None
         frames, seed = _whole(data, "frames", 16, 1, 64), _whole(data, "seed", 0, 0, 2**31 - 1)
-        return cls(source, name, encoder, weights, plan, label, frames, seed)
+        shrink = merger and spec_of(merger)
+        return cls(source, name, encoder, weights, plan, label, frames, seed, _span(data), shrink)
 
     @property
     def path(self) -> Path:
@@ -59,8 +63,9 @@ class Ask:
         ours = self.source.startswith(SAMPLE)
         guard = {} if ours else {"isolate": True, "limits": Limits.public()}
         return {
-            "encoder": self.encoder, "weights": self.weights, "selector": self.selector, "label": self.label,
-            "frames": self.frames, "seed": self.seed, "proxy": True, "motion": True, "name": self.name, **guard,
+            "encoder": self.encoder, "weights": self.weights, "selector": self.selector, "merger": self.merger,
+            "label": self.label, "frames": self.frames, "seed": self.seed, "span": self.span, "name": self.name,
+            "proxy": True, "motion": True, **guard,
         }  # fmt: skip
 
 
@@ -78,7 +83,19 @@ def _whole(data: dict, key: str, default: int, low: int, high: int) -> int:
     return int(value)
 
 
-def _check_source(source: str, uploads: Path) -> str:
+def _span(data: dict) -> tuple[float, float] | None:
+    value = data.get("span")
+    if value is None:
+        return None
+    numbers = value if isinstance(value, list) else []
+    if [type(x) in (int, float) for x in numbers] != [True, True] or not 0 <= numbers[0] < numbers[1] < 1e6:
+        raise ValueError(
+            f"span is {str(value)[:80]!r}; give [start, end] in seconds, the start 0 or more and below the end."
+        )
+    return float(numbers[0]), float(numbers[1])
+
+
+def check_source(source: str, uploads: Path) -> str:
     """The clip's display name; only samples and files that were uploaded here pass."""
     from patchlens_app.samples import samples
 

@@ -1,36 +1,89 @@
-"""One model job at a time, in its own thread, watched by a generator that can stop it within a tenth of a second."""
+"""One model job at a time, in its own thread, watched by a generator that can stop it within a tenth of a second.
+
+Those who wait stand in a line of bounded length and are told how many are before them; whoever comes later hears that
+the server is busy.
+"""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 Work = Callable[[Callable[[str, float], None], Callable[[], bool]], Any]
+Steps = Generator[tuple[str, float], None, Any]
 TICK = 0.1
-_ONE_AT_A_TIME = threading.Lock()
+MOST_WAITING = 16
 
 
 class Cancelled(Exception):
     """The job was told to stop."""
 
 
-def follow(work: Work, stop: threading.Event) -> Generator[tuple[str, float], None, Any]:
+class Busy(ValueError):
+    """Too many wait already."""
+
+
+class Line:
+    """First come, first served; at most `most` wait while one works."""
+
+    def __init__(self, most: int = MOST_WAITING) -> None:
+        self.most = most
+        self._changed = threading.Condition()
+        self._line: list[threading.Event] = []
+
+    def join(self, stop: threading.Event) -> None:
+        """Take the last place.
+
+        Raises Busy when the line is full.
+        """
+        with self._changed:
+            if len(self._line) > self.most:
+                raise Busy(f"PatchLens is busy: {self.most} runs are waiting already. Try again in a minute.")
+            self._line.append(stop)
+
+    def leave(self, stop: threading.Event) -> None:
+        """Give the place up."""
+        with self._changed:
+            self._line.remove(stop)
+            self._changed.notify_all()
+
+    @contextmanager
+    def turn(self, stop: threading.Event, tell: Callable[[str, float], None]) -> Iterator[None]:
+        """Wait for the turn, telling ("wait", how many are before); raises Cancelled when `stop` is set meanwhile."""
+        try:
+            with self._changed:
+                while self._line[0] is not stop:
+                    if stop.is_set():
+                        raise Cancelled("The run was cancelled.")
+                    tell("wait", float(self._line.index(stop)))
+                    self._changed.wait(TICK)
+            yield
+        finally:
+            self.leave(stop)
+
+
+def follow(work: Work, stop: threading.Event, line: Line) -> Steps:
     """Run `work(progress, cancel)` in a thread; yields (stage, share) and returns its result or raises its error.
 
-    Closing the generator (a closed tab, say) or setting `stop` makes `cancel()` true; the latter also raises Cancelled
-    at once. A job that has not yet noticed keeps the next one waiting, not the page.
+    `stop` is the job's own event. Closing the generator (a closed tab, say) or setting it makes `cancel()` true; the
+    latter also raises Cancelled at once. A job that has not yet noticed keeps the next one waiting, not the page.
     """
     news: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
 
+    def tell(stage: str, share: float) -> None:
+        news.put(("step", (stage, share)))
+
     def body() -> None:
         try:
-            with _ONE_AT_A_TIME:
-                news.put(("result", work(lambda stage, share: news.put(("step", (stage, share))), stop.is_set)))
+            with line.turn(stop, tell):
+                news.put(("result", work(tell, stop.is_set)))
         except BaseException as error:  # handed to whoever watches
             news.put(("error", error))
 
+    line.join(stop)
     threading.Thread(target=body, daemon=True, name="patchlens-job").start()
     latest = ("start", 0.0)
     try:
@@ -57,28 +110,3 @@ def _next(news: queue.SimpleQueue[tuple[str, Any]]) -> tuple[str, Any]:
         return kind, value
     except queue.Empty:
         return "tick", None
-
-
-class Stops:
-    """The running jobs of each session, so that a page can stop its own."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._held: dict[str, list[tuple[int, threading.Event]]] = {}
-
-    def new(self, session: str, serial: int) -> threading.Event:
-        """An event that stops job number `serial` of a session."""
-        stop = threading.Event()
-        with self._lock:
-            mine = [(n, e) for n, e in self._held.pop(session, []) if not e.is_set()]
-            self._held[session] = [*mine, (serial, stop)]
-            while len(self._held) > 1000:
-                self._held.pop(next(iter(self._held)))
-        return stop
-
-    def stop(self, session: str, up_to: int = 2**53) -> None:
-        """Stop a session's jobs numbered `up_to` or less."""
-        with self._lock:
-            for serial, event in self._held.get(session, []):
-                if serial <= up_to:
-                    event.set()

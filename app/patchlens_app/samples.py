@@ -42,6 +42,11 @@ class Sample:
         return {"name": self.name, "label": self.label, "note": self.note, "thumb": _thumb(self)}
 
 
+def procedural() -> tuple[str, ...]:
+    """Names of the clips that are drawn by code."""
+    return tuple(n for n, s in samples().items() if s.kind == "procedural")
+
+
 @cache
 def samples() -> dict[str, Sample]:
     """All clips on offer, by name."""

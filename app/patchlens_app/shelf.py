@@ -1,6 +1,6 @@
-"""What has been run lately: traces in memory and files to fetch, both bounded in bytes.
+"""What has been run lately: traces in memory, files on disk, both bounded in bytes.
 
-A run is named by a token that only this process can make, so that a page can come back to its run and to no other file.
+A run is named by what was asked; the name holds a secret of this process, so that nobody can guess a folder.
 """
 
 from __future__ import annotations
@@ -12,76 +12,61 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
+from patchlens.cache import write_whole
 from patchlens.types import Trace
 
 from patchlens_app.asks import Ask
 
-MEMORY_BYTES = 384 << 20
+MEMORY_BYTES = 256 << 20
 DISK_BYTES = 1 << 30
-MOST_ASKS = 2000
 
 
 class Shelf:
-    """Traces by token, least recently used go first; files live in `folder`, one folder for each token."""
+    """Traces by what was asked, least recently used go first; files live in `folder`, one folder for each run."""
 
     def __init__(self, folder: Path, memory_bytes: int = MEMORY_BYTES, disk_bytes: int = DISK_BYTES) -> None:
         self.folder, self.memory_bytes, self.disk_bytes = folder, memory_bytes, disk_bytes
         self._secret = secrets.token_bytes(16)
-        self._asks: OrderedDict[str, Ask] = OrderedDict()
-        self._traces: OrderedDict[str, tuple[Trace, int]] = OrderedDict()
+        self._traces: OrderedDict[Ask, tuple[Trace, int]] = OrderedDict()
         self._lock = threading.Lock()
-
-    def token(self, ask: Ask) -> str:
-        """The name of a run, remembered."""
-        name = self._name(ask)
-        with self._lock:
-            self._asks[name] = ask
-            self._asks.move_to_end(name)
-            while len(self._asks) > MOST_ASKS:
-                self._asks.popitem(last=False)
-        return name
-
-    def ask(self, token: object) -> Ask:
-        """The run of that name.
-
-        Raises KeyError where it is not known (any more).
-        """
-        with self._lock:
-            if not isinstance(token, str) or token not in self._asks:
-                raise KeyError("This run is not remembered any more; press Run again.")
-            return self._asks[token]
 
     def trace(self, ask: Ask) -> Trace | None:
         """The trace of a run while it is still held."""
         with self._lock:
-            found = self._traces.get(self._name(ask))
+            found = self._traces.get(ask)
             if found is None:
                 return None
-            self._traces.move_to_end(self._name(ask))
+            self._traces.move_to_end(ask)
             return found[0]
 
     def hold(self, ask: Ask, trace: Trace) -> None:
         """Keep a trace while there is room."""
         with self._lock:
-            self._traces[self._name(ask)] = (trace, _bytes(trace))
+            self._traces[ask] = (trace, _bytes(trace))
             while sum(size for _, size in self._traces.values()) > self.memory_bytes and len(self._traces) > 1:
                 self._traces.popitem(last=False)
 
-    def _name(self, ask: Ask) -> str:
-        return hashlib.sha256(self._secret + repr(ask).encode()).hexdigest()[:32]
+    def path(self, ask: Ask, name: str) -> Path:
+        """Where a file of a run lies, or would lie."""
+        return self._folder(ask) / name
 
-    def place(self, ask: Ask, name: str) -> Path:
-        """Where a file of a run belongs, with room made for it."""
-        folder = self.folder / self._name(ask)
+    def read(self, ask: Ask, name: str) -> bytes | None:
+        """A file of a run that is there already."""
+        try:
+            return self.path(ask, name).read_bytes()
+        except OSError:
+            return None
+
+    def write(self, ask: Ask, name: str, data: bytes) -> bytes:
+        """Store a file of a run, with room made for it; returns the data."""
+        folder = self._folder(ask)
         if not folder.exists():
             self._trim()
-            folder.mkdir(parents=True, exist_ok=True)
-        return folder / name
+        write_whole(folder / name, data)
+        return data
 
-    def stored(self, ask: Ask, name: str) -> Path | None:
-        """A file of a run that is there already."""
-        path = self.folder / self._name(ask) / name
-        return path if path.exists() else None
+    def _folder(self, ask: Ask) -> Path:
+        return self.folder / hashlib.sha256(self._secret + repr(ask).encode()).hexdigest()[:32]
 
     def _trim(self) -> None:
         """Remove the oldest folders while all are larger than allowed."""

@@ -43,12 +43,17 @@ def save(trace: Trace, outputs: dict[str, Any], others: Sequence[Trace] = ()) ->
     `others` are further plans' traces of the clip, for the report to show beside the first.
     """
     asked = [kind for kind, target in outputs.items() if target is not None]
-    made = {kind: _MAKERS[kind](trace, *(others if kind == "html" else ())) for kind in asked}
+    made = {kind: made_as(trace, kind, others) for kind in asked}
     for kind, data in made.items():
         if outputs[kind] == "-":
             sys.stdout.write(data.decode() + "\n")
         else:
             write_whole(Path(outputs[kind]), data)
+
+
+def made_as(trace: Trace, kind: str, others: Sequence[Trace] = ()) -> bytes:
+    """A file of one kind as bytes; only a report (html) shows `others` too."""
+    return _MAKERS[kind](trace, *(others if kind == "html" else ()))
 
 
 def npz_bytes(trace: Trace) -> bytes:

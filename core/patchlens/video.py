@@ -2,7 +2,8 @@
 
 Every refusal is one sentence (`VideoError`). Behind the door, `container` opens and tells the times, `sampling` chooses
 instants, `decoding` makes one pass, `upright` scales and turns, `motion` and `export` add what was asked for, `reading`
-joins them, and `worker` does it all in a child process where files are not to be trusted.
+joins them, `thumbnails` glances over a whole file, and `worker` does it all in a child process where files are not to
+be trusted.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from patchlens import worker
 from patchlens.container import check_path
 from patchlens.lazy import torch
 from patchlens.limits import Cancelled, Limits, VideoError, Watch, plain_name
 from patchlens.reading import Arrays, Facts, Job, probe_job, read_job, read_windows
+from patchlens.thumbnails import thumbnails_job
 from patchlens.types import Clip, MotionMap, Source
 
-__all__ = ["Cancelled", "Limits", "Probe", "VideoError", "probe", "read", "sha256", "windows"]
+__all__ = ["Cancelled", "Glance", "Limits", "Probe", "VideoError", "probe", "read", "sha256", "thumbnails", "windows"]
 
 Progress = Callable[[float], None]
 Cancel = Callable[[], bool]
@@ -40,6 +44,17 @@ class Probe:
     start: float
     pictures: int
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Glance:
+    """A few small pictures of a whole file: uint8 (n, h, w, 3), their times (n,) float64, and [start, end) in seconds."""
+
+    sha256: str
+    start: float
+    end: float
+    times: np.ndarray
+    pictures: np.ndarray
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
@@ -112,6 +127,28 @@ def probe(
     )
 
 
+def thumbnails(
+    path: str | os.PathLike[str],
+    count: int = 24,
+    *,
+    limits: Limits = Limits(),
+    isolate: bool = False,
+    name: str | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> Glance:
+    """Look over a whole video, however long, in at most `count` small pictures; key frames where there are enough.
+
+    The limits on seconds and frames do not count: their times are read, nearly none of them is decoded.
+    Raises VideoError as `read` does.
+    """
+    called = plain_name(path, name)
+    file = check_path(path, called, limits)
+    job = Job(str(file), called, count, limits=replace(limits, seconds=86_400.0, frames=10_000_000))
+    facts, arrays = _do("thumbnails", job, isolate, progress, cancel)
+    return Glance(sha256(file), float(facts["start"]), float(facts["end"]), arrays["times"], arrays["display"])
+
+
 def windows(
     path: str | os.PathLike[str],
     frames_per_window: int = 16,
@@ -152,7 +189,7 @@ def _do(
     task: str, job: Job, isolate: bool, progress: Progress | None = None, cancel: Cancel | None = None
 ) -> tuple[Facts, Arrays]:
     if not isolate:
-        work = {"read": read_job, "probe": probe_job}[task]
+        work = {"read": read_job, "probe": probe_job, "thumbnails": thumbnails_job}[task]
         return work(job, Watch(job.name, job.limits.wall, progress, cancel))
     return worker.shared().run(task, job.name, job.json(), job.limits.wall, progress, cancel)
 

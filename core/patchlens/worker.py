@@ -54,7 +54,7 @@ class Worker:
         progress: Callable[[float], None] | None = None,
         cancel: Callable[[], bool] | None = None,
     ) -> Reply:
-        """Do one task ("read" or "probe") on the file called `name` and return its facts and arrays.
+        """Do one task ("read", "probe" or "thumbnails") on the file called `name` and return its facts and arrays.
 
         Raises VideoError for what the child refuses, when it crashes, and when `seconds` have passed (it is killed);
         Cancelled when `cancel()` turns true. The next call finds a fresh child.
@@ -214,13 +214,14 @@ def _serve(jobs: Any, replies: Any, bound: Callable[[int], None]) -> None:
     """Do jobs until the parent goes away."""
     from patchlens.limits import Watch
     from patchlens.reading import Job, probe_job, read_job
+    from patchlens.thumbnails import thumbnails_job
 
     def tell(fraction: float) -> None:
         wire.send(replies, {"kind": "progress", "value": fraction})
 
     while (message := wire.receive(jobs, 0)) is not None:
         header, _ = message
-        task = {"read": read_job, "probe": probe_job}[header["task"]]
+        task = {"read": read_job, "probe": probe_job, "thumbnails": thumbnails_job}[header["task"]]
         job = Job.from_json(header["arguments"])
         bound(job.limits.memory)
         try:
@@ -235,7 +236,7 @@ def _serve(jobs: Any, replies: Any, bound: Callable[[int], None]) -> None:
 def _main() -> None:
     import cv2
 
-    import patchlens.reading  # noqa: F401  everything that jobs need is loaded before memory is bounded
+    import patchlens.thumbnails  # noqa: F401  everything that jobs need is loaded before memory is bounded
 
     cv2.setNumThreads(1)
     replies = os.fdopen(os.dup(1), "wb")

@@ -1,25 +1,20 @@
-"""What a page may ask for is checked before any work; jobs stop when told; the shelf stays within its bounds."""
+"""What a page may ask for is checked before any work, and said in one sentence."""
 
 from __future__ import annotations
 
-import threading
-import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from patchlens_app.asks import Ask
-from patchlens_app.jobs import Cancelled, Stops, follow
-from patchlens_app.shelf import Shelf
-from traces import toy_trace
 
 GOOD = {"source": "sample:pan", "encoder": "videomae-base", "weights": "random", "selector": "rlt:tau=0.2"}
 
 
 def test_a_good_request_is_taken(tmp_path: Path) -> None:
-    ask = Ask.of({**GOOD, "label": " left ", "frames": 8, "seed": 3}, tmp_path)
+    ask = Ask.of({**GOOD, "label": " left ", "frames": 8, "seed": 3, "span": [1, 2.5]}, tmp_path)
     assert (ask.name, ask.selector, ask.label, ask.frames, ask.seed) == ("pan", "rlt:tau=0.2", "left", 8, 3)
+    assert ask.options()["span"] == (1.0, 2.5)
     assert ask.options()["proxy"] and "limits" not in ask.options()
 
 
@@ -43,6 +38,11 @@ def test_a_good_request_is_taken(tmp_path: Path) -> None:
         ({"frames": 1.5}, "whole number"),
         ({"seed": -1}, "whole number"),
         ({"label": ["x"]}, "missing or too long"),
+        ({"span": [2, 1]}, "span is"),
+        ({"span": [1]}, "span is"),
+        ({"span": "1:2"}, "span is"),
+        ({"span": [0, float("nan")]}, "span is"),
+        ({"span": [False, True]}, "span is"),
     ],
 )
 def test_a_bad_request_is_one_sentence(change: dict[str, Any], words: str, tmp_path: Path) -> None:
@@ -70,97 +70,3 @@ def test_uploads_must_lie_in_the_upload_folder(tmp_path: Path) -> None:
     (tmp_path / "up" / "link.mp4").symlink_to(outside)
     with pytest.raises(ValueError, match="upload it again"):
         Ask.of({**GOOD, "source": f"upload:{tmp_path / 'up' / 'link.mp4'}"}, tmp_path / "up")
-
-
-def patient(progress: Any, cancel: Any) -> str:
-    """Work that goes on until it is told to stop."""
-    for step in range(1000):
-        progress("count", step / 1000)
-        if cancel():
-            return "stopped"
-        time.sleep(0.01)
-    return "done"
-
-
-def last(steps: Any) -> Any:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-
-
-def test_a_job_tells_its_steps_and_returns() -> None:
-    def quick(progress: Any, cancel: Any) -> int:
-        progress("one", 0.5)
-        return 7
-
-    assert last(follow(quick, threading.Event())) == 7
-
-
-def test_a_job_stops_within_half_a_second() -> None:
-    stop = threading.Event()
-    steps = follow(patient, stop)
-    assert next(steps)[0] in ("start", "count")
-    stop.set()
-    begun = time.monotonic()
-    with suppress(Cancelled):  # whichever notices first, the job or its watcher
-        assert last(steps) == "stopped"
-    assert time.monotonic() - begun < 0.5
-
-
-def test_a_job_that_does_not_notice_keeps_only_the_next_one_waiting() -> None:
-    stop, awake = threading.Event(), threading.Event()
-    steps = follow(lambda progress, cancel: awake.wait(5), stop)
-    next(steps)
-    stop.set()
-    with pytest.raises(Cancelled):
-        last(steps)
-    waiting = follow(lambda progress, cancel: "next", threading.Event())
-    assert next(waiting) == ("start", 0.0)
-    awake.set()
-    assert last(waiting) == "next"
-
-
-def test_closing_the_generator_stops_the_job_and_frees_the_place() -> None:
-    stop = threading.Event()
-    steps = follow(patient, stop)
-    next(steps)
-    steps.close()
-    assert stop.is_set()
-    begun = time.monotonic()
-    assert last(follow(lambda progress, cancel: "next", threading.Event())) == "next"
-    assert time.monotonic() - begun < 0.5
-
-
-def test_an_error_in_a_job_reaches_its_watcher() -> None:
-    def broken(progress: Any, cancel: Any) -> None:
-        raise ValueError("one sentence")
-
-    with pytest.raises(ValueError, match="one sentence"):
-        last(follow(broken, threading.Event()))
-
-
-def test_a_page_stops_only_its_own_older_jobs() -> None:
-    stops = Stops()
-    mine, later, other = stops.new("a", 1), stops.new("a", 2), stops.new("b", 1)
-    stops.stop("a", up_to=1)
-    assert (mine.is_set(), later.is_set(), other.is_set()) == (True, False, False)
-    stops.stop("a")
-    assert later.is_set() and not other.is_set()
-
-
-def test_the_shelf_remembers_within_its_bounds(tmp_path: Path) -> None:
-    trace = toy_trace()
-    shelf = Shelf(tmp_path, memory_bytes=3 * trace.clip.frames.numel() * 2, disk_bytes=2500)
-    asks = [Ask.of({**GOOD, "seed": n}, tmp_path) for n in range(6)]
-    for ask in asks:
-        shelf.hold(ask, trace)
-        shelf.place(ask, "payload.bin").write_bytes(b"x" * 1000)
-    assert shelf.trace(asks[-1]) is trace and shelf.trace(asks[0]) is None
-    assert shelf.stored(asks[-1], "payload.bin") and not shelf.stored(asks[0], "payload.bin")
-    assert shelf.ask(shelf.token(asks[2])) == asks[2]
-    assert Shelf(tmp_path).token(asks[2]) != shelf.token(asks[2]), "tokens cannot be made outside the process"
-    for wrong in ("nope", None, 7):
-        with pytest.raises(KeyError, match="not remembered"):
-            shelf.ask(wrong)

@@ -1,4 +1,4 @@
-"""The dashboard as a person uses it, and its API as a program does."""
+"""The dashboard as a person uses it: samples, sliders, uploads, files to take away."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ from patchlens.export import write_mp4
 from traces import moving_square
 
 pytestmark = pytest.mark.browser
-IDLE = "document.querySelector('.pl-status').hidden"
-
-
 DRAG = """async () => {
   const range = document.querySelector('input[data-knob=tau]');
   for (let i = 0; i < 30; i++) {
@@ -35,10 +32,11 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def upload(page: Any, path: Path) -> None:
     """Choose a file and wait for its result."""
-    before = page.evaluate("document.querySelector('.pl-app').patchlens.serial")
+    page.evaluate("document.querySelector('.pl-drop').dataset.mark = document.querySelector('.pl-drop').textContent")
     page.set_input_files("input[type=file] >> nth=0", path)
-    page.wait_for_function(f"document.querySelector('.pl-app').patchlens.serial > {before}", timeout=20_000)
-    page.wait_for_function("!document.querySelector('.pl-app').patchlens.busy", timeout=40_000)
+    changed = "(d) => !d.textContent.startsWith('uploading') && d.textContent !== d.dataset.mark"
+    page.wait_for_function(f"({changed})(document.querySelector('.pl-drop'))", timeout=240_000)
+    page.wait_for_function("!document.querySelector('.pl-app').patchlens.busy", timeout=240_000)
 
 
 def test_it_answers_within_twenty_seconds(seconds_to_start: float) -> None:
@@ -68,7 +66,7 @@ def test_dragging_asks_nobody_and_letting_go_measures_again(dashboard: Any) -> N
     assert [url for url in asked if "heartbeat" not in url] == []
     page.evaluate("document.querySelector('input[data-knob=tau]').dispatchEvent(new Event('change'))")
     page.wait_for_function(
-        "document.querySelector('.pl-stale').textContent.startsWith('measured with rlt:tau=0.965')", timeout=20_000
+        "document.querySelector('.pl-stale').textContent.startsWith('measured with rlt:tau=0.965')", timeout=240_000
     )
     assert asked
     assert "rlt:tau=0.965" in page.inner_text(".pl-same >> nth=0")
@@ -81,7 +79,7 @@ def test_the_mask_on_screen_is_the_servers(dashboard: Any) -> None:
     for name in ("random", "uniform", "center", "rlt-topk", "saliency"):
         page.select_option("select[aria-label=Selector]", name)
         page.wait_for_function(
-            f"document.querySelector('.pl-app').patchlens.player.model.stages[0].name === '{name}'", timeout=20_000
+            f"document.querySelector('.pl-app').patchlens.player.model.stages[0].name === '{name}'", timeout=240_000
         )
         assert page.evaluate(agree), name
 
@@ -120,7 +118,7 @@ def test_a_bad_file_is_one_sentence(dashboard: Any, tmp_path: Path, content: byt
     said = page.inner_text(".pl-status.pl-error")
     assert said.startswith("bad.mp4") and said.endswith(".") and "Traceback" not in said and "/etc" not in said
     page.click(".pl-tile >> nth=1")
-    page.wait_for_function("document.querySelector('.pl-title').textContent.startsWith('pan')", timeout=20_000)
+    page.wait_for_function("document.querySelector('.pl-title').textContent.startsWith('pan')", timeout=240_000)
 
 
 def test_files_to_take_away(dashboard: Any, tmp_path: Path) -> None:
@@ -132,7 +130,7 @@ def test_files_to_take_away(dashboard: Any, tmp_path: Path) -> None:
         ("clip", b"\0\0\0"),
         ("html", b"<!doctype html>"),
     ):
-        with page.expect_download(timeout=30_000) as download:
+        with page.expect_download(timeout=240_000) as download:
             page.click(f"button[data-save={kind}]")
         path = tmp_path / download.value.suggested_filename
         download.value.save_as(path)
@@ -162,32 +160,38 @@ def test_fits_the_width_in_light_and_dark(dashboard: Any, width: int, theme: str
     assert page.evaluate("document.querySelector('.pl-app').dataset.theme") == theme
 
 
-def test_api(app_url: str, clip: Path) -> None:
-    from gradio_client import Client, handle_file
-    from gradio_client.exceptions import AppError
-    from patchlens.encoders.catalog import CATALOG, on_disk
-
-    client = Client(app_url, verbose=False)
-    assert [name for name in client.view_api(return_format="dict")["named_endpoints"]] == ["/analyze"]
-    with pytest.raises(AppError, match="no encoder"):
-        client.predict(handle_file(str(clip)), "no-such-model", "rlt", "", 16, 0, api_name="/analyze")
-    with pytest.raises(AppError, match="not a knob"):
-        client.predict(handle_file(str(clip)), "tiny-video", "rlt:taw=1", "", 16, 0, api_name="/analyze")
-    if not on_disk(CATALOG["tiny-video"]):
-        pytest.skip("tiny-video is not trained yet; un-skip when core/patchlens/reference holds its weights")
-    first, second = (
-        client.predict(handle_file(str(clip)), "tiny-video", "rlt:tau=0.1", "", 16, 0, api_name="/analyze")
-        for _ in range(2)
+def test_a_span_of_an_upload_by_two_handles(dashboard: Any, tmp_path: Path) -> None:
+    page = dashboard()
+    write_mp4(tmp_path / "long.mp4", moving_square(150, 120, 160), fps=10)
+    upload(page, tmp_path / "long.mp4")
+    assert page.locator(".pl-span-thumbs img").count() >= 8
+    assert "0.00 s to 10.00 s of 14.9" in page.inner_text(".pl-span")
+    assert "--span 0:10" in page.inner_text(".pl-same >> nth=0")
+    page.evaluate(
+        """() => { const [start] = document.querySelectorAll('.pl-span-handle'); start.value = 6;
+        for (const type of ['input', 'change']) start.dispatchEvent(new Event(type)); }"""
     )
-    assert first.pop("timing_s") and second.pop("timing_s")
-    assert first == second and first["version"] == 1 and first["tokens"]["total"] == 512
+    page.wait_for_function("document.querySelector('.pl-same').textContent.includes('--span 6:10')")
+    page.wait_for_function("!document.querySelector('.pl-app').patchlens.busy", timeout=240_000)
+    frames = page.evaluate("document.querySelector('.pl-app').patchlens.player.model.manifest.frames.map(f => f.time)")
+    assert min(frames) >= 6 and max(frames) < 10
+    assert "span=(6, 10)" in page.inner_text(".pl-same >> nth=1")
 
 
-def test_the_server_fetches_no_address(app_url: str) -> None:
-    import urllib.error
-    import urllib.request
+def test_a_job_is_cancelled_at_once_and_the_next_one_goes(dashboard: Any) -> None:
+    page = dashboard()
+    page.select_option("select[aria-label=Weights]", "random")
+    page.select_option("select[aria-label=Encoder]", "videomae-base")
+    page.click("button[type=submit]")
+    page.wait_for_selector("button:text-is('Cancel')")
+    page.click("button:text-is('Cancel')")
+    page.wait_for_function("document.querySelector('.pl-status').textContent === 'Cancelled.'", timeout=2_000)
+    page.select_option("select[aria-label=Weights]", "")
+    page.click(".pl-tile >> nth=1")
+    page.wait_for_function("document.querySelector('.pl-title').textContent.startsWith('pan')", timeout=240_000)
 
-    for route in ("file=http://127.0.0.1:1/x", "file=https%3A//example.org/x", "proxy=http://127.0.0.1:1/x"):
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(f"{app_url}/gradio_api/{route}", timeout=10)
-        assert refused.value.code == 403
+
+def test_without_a_camera_one_sentence_says_so(dashboard: Any) -> None:
+    page = dashboard()
+    page.click("text=Record with the camera")
+    page.wait_for_selector("text=There is no camera that this browser can use; choose a file instead.")

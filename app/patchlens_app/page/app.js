@@ -1,32 +1,29 @@
 /**
- * The dashboard in the browser: joins the desk, the viewer and gradio's transport.
- *
- * Messages from the server arrive as `props.value` ({kind, ...}, see handlers.py); requests leave through `trigger`.
+ * The dashboard in the browser: joins the desk, the rooms, the viewer, the address line and the server.
  */
+import { CompareDialog } from "./compare.js";
 import { Desk } from "./desk.js";
 import { el, fill } from "./dom.js";
+import { addressOf, viewOf } from "./link.js";
+import { Lookup } from "./lookup.js";
 import { watchTheme } from "./palette.js";
 import { mount } from "./player.js";
+import { Rooms } from "./rooms.js";
+import { post } from "./server.js";
+import { Status } from "./status.js";
 
-const STAGES = {
-  start: "waiting",
-  load: "loading the model",
-  decode: "reading the video",
-  score: "scoring patches",
-  encode: "encoding",
-  report: "measuring",
-};
+const LINK_EVERY = 300; // ms; browsers refuse to rewrite the address more often than a few times a second
 
 /** Build the page in a gr.HTML's element. */
-export function start(element, { trigger, props, upload, watch }) {
+export function start(element, { about, upload }) {
   const place = element.querySelector(".pl-app") ?? element;
   place.classList.add("pl");
   watchTheme(place, () => {});
-  const app = new App({ trigger, about: props.about, upload });
+  const app = new App(about, upload);
   fill(place, header(), app.node);
   place.patchlens = app; // for the console and for tests
-  watch("value", () => app.receive(props.value));
-  app.desk.clip.first();
+  app.open();
+  addEventListener("hashchange", () => app.open());
   return app;
 }
 
@@ -43,108 +40,197 @@ function header() {
 }
 
 class App {
-  constructor({ trigger, about, upload }) {
-    Object.assign(this, { trigger, serial: 0, run: null, fetched: null, busy: false });
+  constructor(about, upload) {
+    Object.assign(this, { about, upload, keys: [], jobs: new Map(), busy: false, lookup: new Lookup() });
     this.desk = new Desk(about, {
-      run: (ask) => this.start(ask),
+      run: (restored) => this.run(restored ? this.wanted : null),
       cancel: () => this.cancel(),
-      upload,
+      send: (file) => this.send(file),
       saveClip: () => this.save("clip"),
     });
     const view = el("div");
-    this.status = el("div.pl-status", { role: "status", hidden: true });
+    this.status = new Status();
+    this.compare = new CompareDialog(about.selectors, (plan) => this.add(plan));
+    this.player = mount(view, {
+      settle: (spec, lane) => this.settle(spec, lane),
+      save: (kind) => this.save(kind),
+      compare: () => this.compare.open(this.player.model),
+      changed: () => this.changed(),
+      saves: about.saves,
+      wholePage: true,
+    });
+    this.rooms = new Rooms(about, this.player, {
+      show: (scene) => this.scene(scene),
+      changed: () => this.changed(),
+      own: () => Boolean(this.desk.clip.clip?.sha256),
+    });
     this.node = el(
       "div.pl-columns",
       {},
       el("div.pl-desk-side", {}, this.desk.node),
-      el("div.pl-main", {}, this.status, view),
+      el("div.pl-main", {}, this.rooms.tabs, this.rooms.panel, this.status.node, view, this.compare.node),
       el("div.pl-elsewhere", {}, this.desk.elsewhere.node),
     );
-    this.player = mount(view, {
-      settle: (spec) => this.settle(spec),
-      save: (kind) => this.save(kind),
-      changed: ({ model }) => model && this.desk.follow(model),
-      saves: about.saves,
-      wholePage: true,
+  }
+
+  /** Show what the address says, or the first sample. */
+  open() {
+    const link = viewOf(location.hash);
+    if (location.hash && location.hash === this.hash) return; // our own
+    this.rooms.enter(link?.room ?? "explore");
+    if (!link) return this.desk.clip.choose(this.about.samples[0].name);
+    const [first] = link.view.plans;
+    this.desk.set(link.ask, first);
+    this.wanted = link.view;
+    if (link.ask.sample && this.desk.clip.choose(link.ask.name, true)) return null;
+    if (link.sha256) {
+      this.desk.clip.expect({ ...link.ask, sha256: link.sha256 });
+      return this.status.fail(this.desk.clip.words.textContent);
+    }
+    return this.desk.clip.choose(this.about.samples[0].name);
+  }
+
+  // --- Runs
+
+  /** What to ask for a plan. */
+  ask(selector) {
+    const { source, name, encoder, weights, merger, label, frames, seed, span } = this.desk.asked;
+    return { source, name, encoder, weights, merger, label, frames, seed, span, selector };
+  }
+
+  /** Run what the desk says: the active lane's plan, and the other lanes' where the rest has changed. */
+  async run(view = null) {
+    this.desk.print();
+    if (!this.desk.asked.source) return;
+    const { lanes, lane } = this.player;
+    const held = lanes.map(({ model }) => model.spec);
+    const plans = view?.plans.length ? view.plans : (held.length ? held : [""]).with(lane, this.desk.plan);
+    const base = JSON.stringify(this.ask(""));
+    await this.work(async (options) => {
+      for (const [i, plan] of plans.entries()) {
+        if (base !== this.base || plan !== held[i]) await this.bring(i, plan, options);
+      }
+      for (let i = this.player.lanes.length - 1; i >= plans.length; i--) this.player.dropLane(i);
+      this.base = base;
+      if (view) this.player.restore(view);
+      else this.player.choose(Math.min(lane, plans.length - 1));
+      this.desk.shown(this.player.model);
     });
   }
 
-  /** Ask for a run; one that is still going is stopped first. */
-  start(ask) {
-    if (this.busy) this.trigger("cancel", { serial: this.serial });
-    this.serial += 1;
+  /** Another lane with this plan. */
+  add(plan) {
+    this.work((options) => this.bring(this.player.lanes.length, plan, options));
+  }
+
+  /** Show a plan of the desk's clip in a lane. */
+  async bring(lane, plan, options) {
+    const ask = this.ask(plan);
+    const key = JSON.stringify(ask);
+    const known = this.lookup.get(key);
+    const buffer = known ?? (await post("run", ask, options)).raw;
+    this.lookup.put(key, buffer);
+    if (options.signal.aborted) return;
+    await this.player.show(buffer, { lane });
+  }
+
+  /** Do one job in view of the person; one that is still going is stopped first. */
+  async work(job) {
+    this.job?.abort();
+    const mine = (this.job = new AbortController());
     this.busy = true;
-    this.say("waiting", 0);
-    this.trigger("run", { ...ask, serial: this.serial });
+    const slow = setTimeout(() => this.desk.busy(true), 150); // what comes at once need not flicker
+    const tell = (message) => mine === this.job && this.status.step(message);
+    const trouble = await job({ tell, signal: mine.signal }).then(
+      () => null,
+      (error) => error,
+    );
+    clearTimeout(slow);
+    if (mine !== this.job) return;
+    this.job = null;
+    this.busy = false;
+    this.desk.busy(false);
+    if (!trouble) this.status.rest();
+    else this.status.fail(trouble.name === "AbortError" ? "Cancelled." : trouble.message);
   }
 
   cancel() {
-    this.trigger("cancel", { serial: this.serial });
+    this.job?.abort();
   }
 
-  settle(spec) {
-    if (this.run && !this.busy) this.trigger("settle", { run: this.run, spec, redraw: !this.player.model.live });
+  /** A slider of a lane was let go: measure its plan again. */
+  async settle(spec, lane) {
+    const { model } = this.player.lanes[lane];
+    this.jobs.get(lane)?.abort();
+    const mine = new AbortController();
+    this.jobs.set(lane, mine);
+    if (!model.live) return this.work((options) => this.bring(lane, spec, options));
+    try {
+      const { report } = await post("settle", this.ask(spec), { signal: mine.signal });
+      if (this.player.lanes[lane]?.model === model) this.player.settled({ spec, report, lane });
+    } catch (error) {
+      if (error.name !== "AbortError") this.status.fail(error.message);
+    }
+    return null;
+  }
+
+  // --- Files
+
+  /** Upload a file and look it over. */
+  async send(file) {
+    let seen = null;
+    await this.work(async (options) => {
+      this.status.say("uploading", null);
+      const { path } = await this.upload(file);
+      const source = `upload:${path}`;
+      seen = { source, glance: await post("glance", { source, name: file.name }, options) };
+    });
+    if (!seen) throw new Error("not taken");
+    return seen;
   }
 
   save(kind) {
-    this.say("making the file", null);
-    this.trigger("save", { run: this.run, spec: this.player.model.spec, kind, stamp: Date.now() });
+    const ask = this.ask(this.player.model?.spec ?? this.desk.plan);
+    const plans = this.player.lanes.map(({ model }) => model.spec);
+    this.work(async (options) => {
+      this.status.say("making the file", null);
+      const { name, raw } = await post("save", { ...ask, kind, plans }, options);
+      const link = el("a", { href: URL.createObjectURL(new Blob([raw])), download: name });
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+    });
   }
 
-  /** Take a message; those of older runs are passed over. */
-  async receive(message) {
-    if (!message || (message.serial && message.serial !== this.serial)) return;
-    const { serial } = this;
-    if (message.kind === "working") return this.say(STAGES[message.stage] ?? message.stage, message.share);
-    const trouble = message.kind === "shown" ? await this.show(message).catch((error) => error) : null;
-    if (serial === this.serial) this.rest();
-    if (trouble) this.fail(`${trouble.message} Press Run again.`);
-    if (message.kind === "settled" && message.run === this.run) this.player.settled(message);
-    if (message.kind === "saved") this.fetch(message);
-    if (message.kind === "error") this.fail(message.sentence);
-    if (message.kind === "cancelled") this.fail("Cancelled.");
+  // --- The view
+
+  /** Set up what a room shows: {sample, encoder, label, plans, view}; random weights where there are no others. */
+  scene({ sample, encoder, label = "", plans, view = {} }) {
+    const { on_disk: there } = this.about.encoders.find(({ name }) => name === encoder);
+    this.desk.set({ encoder, weights: there.length ? "" : "random", label }, plans[0]);
+    const start = { lane: 0, ...view, plans };
+    this.wanted = start;
+    if (sample) this.desk.clip.choose(sample, true);
+    else this.run(start);
   }
 
-  rest() {
-    this.busy = false;
-    this.status.hidden = true;
-    this.desk.busy(false);
+  /** Something on the page moved: the desk and the address follow. */
+  changed() {
+    const { model, lanes } = this.player;
+    if (!model) return;
+    this.desk.follow(
+      model,
+      lanes.map((lane) => lane.model.spec),
+    );
+    this.pending ??= setTimeout(() => {
+      this.pending = null;
+      this.address();
+    }, LINK_EVERY);
   }
 
-  say(words, share) {
-    this.desk.busy(this.busy);
-    this.status.hidden = false;
-    this.status.classList.remove("pl-error");
-    const bar = el("span.pl-bar-keep");
-    bar.style.width = `${Math.round(100 * (share ?? 0.5))}%`;
-    fill(this.status, el("span", {}, words), el("span.pl-bar", {}, bar));
+  address() {
+    if (this.busy || !this.player.model) return;
+    const ask = this.desk.asked;
+    this.hash = addressOf({ ask, sha256: ask.sha256, room: this.rooms.current, view: this.player.state });
+    history.replaceState(history.state, "", this.hash);
   }
-
-  fail(sentence) {
-    this.status.hidden = false;
-    this.status.classList.add("pl-error");
-    fill(this.status, sentence);
-  }
-
-  async show({ run, file }) {
-    if (run === this.run && this.fetched === file) return;
-    const answer = await fetch(fileUrl(file));
-    if (!answer.ok) throw new Error(`The result could not be fetched (${answer.status}).`);
-    await this.player.show(await answer.arrayBuffer());
-    Object.assign(this, { run, fetched: file });
-    this.desk.shown(this.player.model);
-  }
-
-  fetch({ file, name }) {
-    const link = el("a", { href: fileUrl(file), download: name });
-    document.body.append(link);
-    link.click();
-    link.remove();
-  }
-}
-
-/** Where gradio serves a file of its cache. */
-function fileUrl(path) {
-  const root = (window.gradio_config?.root ?? location.origin + location.pathname).replace(/\/+$/, "");
-  return `${root}/gradio_api/file=${path.split("/").map(encodeURIComponent).join("/")}`;
 }

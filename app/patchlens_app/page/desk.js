@@ -7,16 +7,18 @@ import { Elsewhere } from "./elsewhere.js";
 import { EncoderMenu, SelectorMenu } from "./menus.js";
 import { section } from "./panel.js";
 
+const USUAL_FIELDS = { label: "", frames: 16, seed: 0, merger: "" };
+
 export class Desk {
-  /** run(ask), cancel() and saveClip() leave through the page; `upload` sends a File. */
-  constructor(about, { run, cancel, upload, saveClip }) {
-    Object.assign(this, { ask: run, source: null, name: null });
-    const changed = () => this.print();
+  /** run(restored), cancel(), saveClip() and changed() leave through the page; `send` brings a File to the server. */
+  constructor(about, { run, cancel, send, saveClip, changed }) {
+    Object.assign(this, { run, changed });
+    const print = () => this.print();
     this.elsewhere = new Elsewhere(saveClip);
-    this.fields = this.makeFields(changed);
-    this.encoder = new EncoderMenu(about.encoders, changed);
-    this.selector = new SelectorMenu(about.selectors, { changed, switched: () => this.run() });
-    this.clip = new ClipPicker(about, { upload, chosen: (source, name) => this.pick(source, name) });
+    this.fields = this.makeFields(print);
+    this.encoder = new EncoderMenu(about.encoders, print);
+    this.selector = new SelectorMenu(about.selectors, { changed: print, switched: () => this.switched() });
+    this.clip = new ClipPicker(about, { send, chosen: (clip, restored) => this.run(restored) });
     this.cancelButton = el("button.pl-button", { type: "button", hidden: true, onclick: cancel }, "Cancel");
     const submit = (event) => {
       event.preventDefault();
@@ -27,7 +29,7 @@ export class Desk {
       { onsubmit: submit },
       section("Clip", this.clip.nodes),
       section("Encoder", this.encoder.node),
-      section("Selector", this.selector.node, this.more()),
+      section("Selector", this.selector.node, this.more(about.mergers)),
       el("div.pl-actions", {}, el("button.pl-button.pl-primary", { type: "submit" }, "Run"), this.cancelButton),
     );
     this.print();
@@ -41,60 +43,69 @@ export class Desk {
       frames: number(1, 64, 16),
       seed: number(0, 2147483647, 0),
       plan: text({ placeholder: "rlt:tau=0.1+random:keep=0.5" }),
+      merger: text({ placeholder: "none", list: "pl-mergers" }),
     };
   }
 
-  more() {
+  more(mergers) {
     const words = {
       label: "the clip's class, for the oracle and the report",
       frames: "frames to sample",
       seed: "for random choices",
       plan: "several selectors in turn; replaces the selector above",
+      merger: "joins tokens inside the encoder's blocks",
     };
     const rows = Object.entries(this.fields).map(([name, input]) =>
       el("label.pl-field", { title: words[name] }, el("span", {}, name), input),
     );
     this.classes = el("datalist", { id: "pl-classes" });
-    const summary = el("summary", {}, "Label, frames, seed, whole plan");
-    return el("details.pl-details", {}, summary, el("div.pl-fields", {}, rows, this.classes));
+    const known = el("datalist", { id: "pl-mergers" }, mergers.map((value) => el("option", { value }))); // prettier-ignore
+    const summary = el("summary", {}, "Label, frames, seed, whole plan, merger");
+    this.details = el("details.pl-details", {}, summary, el("div.pl-fields", {}, rows, this.classes, known));
+    return this.details;
   }
 
-  pick(source, name) {
-    Object.assign(this, { source, name });
+  /** What is asked for now, but for the plan; `file` is what a command would call the clip. */
+  get asked() {
+    const { label, frames, seed, merger } = this.fields;
+    const { source = null, name = null, sha256 = null, span = null } = this.clip.clip ?? {};
+    const sample = Boolean(source?.startsWith("sample:"));
+    const file = sample ? `${name.replaceAll(" ", "-")}.mp4` : (name ?? "VIDEO");
+    const texts = { encoder: this.encoder.name, weights: this.encoder.weights.value };
+    const words = { label: label.value.trim(), merger: merger.value.trim() };
+    const numbers = { frames: Number(frames.value), seed: Number(seed.value) };
+    return { source, name, sha256, span, sample, file, ...texts, ...words, ...numbers };
+  }
+
+  /** The plan that the menus say. */
+  get plan() {
+    return this.fields.plan.value.trim() || this.selector.spec;
+  }
+
+  switched() {
+    this.fields.plan.value = "";
     this.run();
   }
 
-  /** What is asked for now; `file` is what a command would call the clip. */
-  get asked() {
-    const { label, frames, seed, plan } = this.fields;
-    const sample = Boolean(this.source?.startsWith("sample:"));
-    return {
-      source: this.source,
-      name: this.name,
-      sample,
-      file: sample ? `${this.name.replaceAll(" ", "-")}.mp4` : (this.name ?? "VIDEO"),
-      encoder: this.encoder.name,
-      weights: this.encoder.weights.value,
-      selector: plan.value.trim() || this.selector.spec,
-      label: label.value.trim(),
-      frames: Number(frames.value),
-      seed: Number(seed.value),
-    };
-  }
-
-  run() {
+  /** Set the fields from a link or a room: {encoder, weights, label, frames, seed, merger}, and the plan. */
+  set({ encoder, weights, ...fields }, plan) {
+    if (weights !== undefined) this.encoder.choose(encoder, weights);
+    else if (encoder) this.encoder.choose(encoder, this.encoder.weights.value);
+    for (const name of ["label", "frames", "seed", "merger"]) this.fields[name].value = fields[name] ?? USUAL_FIELDS[name];
+    if (plan) this.fields.plan.value = this.selector.adopt(plan) ? "" : plan;
+    if (this.fields.plan.value) this.details.open = true;
     this.print();
-    if (this.source) this.ask(this.asked);
   }
 
   busy(yes) {
     this.cancelButton.hidden = !yes;
   }
 
-  /** The sliders beside the picture moved. */
-  follow(model) {
-    this.selector.follow(model.stages);
-    this.print();
+  /** The sliders beside the picture moved, or another lane's are shown. */
+  follow(model, plans) {
+    if (!this.fields.plan.value || plans.length > 1) this.selector.follow(model.stages);
+    if (model.stages.length > 1) this.fields.plan.value = model.spec;
+    this.print(plans);
   }
 
   /** A run arrived: offer its classes as labels. */
@@ -103,7 +114,7 @@ export class Desk {
     fill(this.classes, model.manifest.classes.map(option));
   }
 
-  print() {
-    if (this.clip) this.elsewhere.print(this.asked);
+  print(plans = null) {
+    if (this.clip) this.elsewhere.print(this.asked, plans ?? [this.plan]);
   }
 }

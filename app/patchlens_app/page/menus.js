@@ -24,6 +24,16 @@ export class EncoderMenu {
     return this.select.value;
   }
 
+  /** Take an encoder and weights ("" or "random"), as far as they are on offer. */
+  choose(name, weights) {
+    this.weights.value = weights === "random" ? "random" : "";
+    this.list();
+    const option = [...this.select.options].find(({ value, disabled }) => value === name && !disabled);
+    if (!option) return;
+    this.select.value = name;
+    this.describe();
+  }
+
   /** Offer what runs with the chosen weights, keeping the choice where that goes. */
   list() {
     const ready = (e) => (this.weights.value === "random" ? e.small : e.on_disk.length > 0);
@@ -112,8 +122,27 @@ export class SelectorMenu {
     return el("label.pl-field", { title: knob.help }, el("span", {}, knob.name), input);
   }
 
-  /** The sliders beside the picture moved: keep their values for the next run. */
+  /** The plan on the page is of one selector: keep its values for the next run. */
   follow(stages) {
-    if (stages.length === 1 && stages[0].name === this.plugin.name) Object.assign(this.setting, stages[0].setting);
+    if (stages.length !== 1) return;
+    const [{ name, setting }] = stages;
+    if (name !== this.plugin.name && this.selectors.some((s) => s.name === name)) this.choose(name);
+    if (name === this.plugin.name) Object.assign(this.setting, setting);
+  }
+
+  /** Take a plan such as rlt:tau=0.2; false where it is not one known selector with numbers and choices. */
+  adopt(plan) {
+    const [name, values = ""] = plan.split(/:(.*)/s);
+    const plugin = this.selectors.find((s) => s.name === name && !s.needs.length);
+    const given = values ? values.split(",").map((part) => part.split("=")) : [];
+    const known = ([knob, value]) => value !== undefined && plugin.knobs.some((k) => k.name === knob && k.kind !== "text");
+    if (!plugin || !given.every(known)) return false;
+    this.choose(name);
+    for (const [knob, value] of given) {
+      const { kind } = plugin.knobs.find((k) => k.name === knob);
+      this.setting[knob] = kind === "choice" ? value : Number(value);
+    }
+    this.choose(name);
+    return true;
   }
 }

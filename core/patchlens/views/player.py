@@ -27,13 +27,13 @@ JPEG_QUALITY = 88
 MOST_LANES = 4
 
 
-def payload(trace: Trace, media: bool = True) -> bytes:
+def payload(trace: Trace, media: bool = True, quality: int = JPEG_QUALITY) -> bytes:
     """The viewer's buffer: uint32 length of the manifest, the manifest in UTF-8, then the blobs that it lists.
 
     Offsets count from the end of the manifest and are multiples of 4. Without `media` it brings no pictures: a further
-    lane of a duel shows those of the first. Same Trace, same bytes.
+    lane of a duel shows those of the first. `quality` is that of the JPEG pictures. Same Trace, same bytes.
     """
-    data = blobs(trace) | (pictures(trace) if media else {})
+    data = blobs(trace) | (pictures(trace, quality) if media else {})
     places, offset = {}, 0
     for name, blob in data.items():
         places[name] = [offset, len(blob)]
@@ -97,10 +97,10 @@ def flow(trace: Trace) -> np.ndarray | None:
     return cells.reshape(grid.t, grid.tubelet, -1, 2).sum(1).reshape(-1, 2) * shrink
 
 
-def pictures(trace: Trace) -> dict[str, bytes]:
+def pictures(trace: Trace, quality: int = JPEG_QUALITY) -> dict[str, bytes]:
     """The sampled pictures as JPEG, and the playable copy."""
     frames = (trace.clip.display[index].numpy() for index in picture_numbers(trace))
-    out = {f"picture{i}": jpeg(frame) for i, frame in enumerate(frames)}
+    out = {f"picture{i}": jpeg(frame, quality) for i, frame in enumerate(frames)}
     return out | ({"proxy": trace.clip.proxy} if trace.clip.proxy else {})
 
 
@@ -153,11 +153,11 @@ def display_rect(trace: Trace) -> list[float]:
     return [round(edge * s, 3) for edge, s in zip(clip.rect, scale, strict=True)]
 
 
-def jpeg(picture: np.ndarray) -> bytes:
+def jpeg(picture: np.ndarray, quality: int = JPEG_QUALITY) -> bytes:
     """A uint8 RGB picture (H, W, 3) as JPEG."""
     import cv2
 
-    done, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    done, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise ValueError(f"A picture of shape {picture.shape} could not be written as JPEG.")
     return data.tobytes()

@@ -1,0 +1,219 @@
+"""The named endpoints for programs (gradio_client, curl): what the page does, with typed and documented arguments."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from patchlens.cli import parse_span
+
+from patchlens_app.asks import SAMPLE, UPLOAD, Ask
+from patchlens_app.jobs import Steps
+from patchlens_app.offer import encoders_on_offer, selectors_on_offer
+from patchlens_app.runs import Runs, sentence
+
+MOST_PLANS = 4
+
+
+class Api:
+    """The endpoints' functions; every docstring is what `view_api()` shows."""
+
+    def __init__(self, runs: Runs) -> None:
+        self.runs = runs
+
+    def analyze(
+        self, video: str, sample: str, encoder: str, selector: str, label: str, frames: float, seed: float, span: str
+    ) -> Iterator[Any]:
+        """Run one video through a plan and the full encoder: what stays, what it saves and what it costs.
+
+        Parameters:
+            video: the video file; or none, and a sample
+            sample: name of a sample, as /samples lists them, where there is no video
+            encoder: name of an encoder whose weights are on the server, such as "tiny-video"
+            selector: the plan, such as "rlt:tau=0.1" or "rlt:tau=0.1+random:keep=0.5"
+            label: the clip's class, for the oracle and the report; may be empty
+            frames: frames to sample, 1 to 64
+            seed: for random choices
+            span: seconds START:END of the video, such as "2:7.5"; empty for all of it
+        Returns:
+            the report as JSON, schema version 1: clip, encoder, selector, tokens, gmacs, fidelity, prediction, timing_s
+        """
+        ask = self._ask(video, sample, encoder, selector, label, frames, seed, span)
+        yield from _result(lambda stop: self.runs.report(ask(), stop))
+
+    def compare(
+        self, video: str, sample: str, encoder: str, plans: str, label: str, frames: float, seed: float, span: str
+    ) -> Iterator[Any]:
+        """Run one video through several plans under the same encoder.
+
+        Parameters:
+            video: the video file; or none, and a sample
+            sample: name of a sample, where there is no video
+            encoder: name of an encoder whose weights are on the server
+            plans: 2 to 4 plans, one a line
+            label: the clip's class; may be empty
+            frames: frames to sample, 1 to 64
+            seed: for random choices
+            span: seconds START:END; empty for all of it
+        Returns:
+            {"reports": one report as /analyze gives it for each plan, "agreement": for each pair of plans the share of
+            tokens on which they decide alike, and how many tokens both keep, only the first, only the second}
+        """
+        chosen = [line.strip() for line in (plans or "").splitlines() if line.strip()]
+        asks = [self._ask(video, sample, encoder, plan, label, frames, seed, span) for plan in chosen]
+        yield from _result(lambda stop: self._compare([ask() for ask in asks], stop))
+
+    def _compare(self, asks: list[Ask], stop: threading.Event) -> Steps:
+        from patchlens.views.report import trace_json
+
+        if not 2 <= len(asks) <= MOST_PLANS:
+            raise ValueError(f"There are {len(asks)} plans; give 2 to {MOST_PLANS}, one a line.")
+        traces = []
+        for ask in asks:
+            traces.append((yield from self.runs.trace(ask, stop if ask is asks[-1] else threading.Event())))
+        pairs = [(i, j) for i in range(len(asks)) for j in range(i + 1, len(asks))]
+        agreement = [{"plans": [i, j], **agree(traces[i].keep.mask, traces[j].keep.mask)} for i, j in pairs]
+        return {"reports": [trace_json(trace) for trace in traces], "agreement": agreement}
+
+    def export(
+        self,
+        video: str,
+        sample: str,
+        encoder: str,
+        selector: str,
+        label: str,
+        frames: float,
+        seed: float,
+        span: str,
+        kind: str,
+    ) -> Iterator[Any]:
+        """Make a file of a run: the numbers, pictures, the overlay video or the one-file report.
+
+        Parameters:
+            video: the video file; or none, and a sample
+            sample: name of a sample, where there is no video
+            encoder: name of an encoder whose weights are on the server
+            selector: the plan
+            label: the clip's class; may be empty
+            frames: frames to sample, 1 to 64
+            seed: for random choices
+            span: seconds START:END; empty for all of it
+            kind: npz (mask, scores and run_length, each t x h x w), json, csv, png, mp4 or html
+        Returns:
+            the file
+        """
+        ask = self._ask(video, sample, encoder, selector, label, frames, seed, span)
+        yield from _result(lambda stop: self._export(ask(), kind, stop))
+
+    def _export(self, ask: Ask, kind: str, stop: threading.Event) -> Steps:
+        name, _ = yield from self.runs.file(ask, kind, stop)
+        return str(self.runs.shelf.path(ask, name))
+
+    def thumbnails(self, video: str) -> Iterator[Any]:
+        """Look over a whole video.
+
+        Parameters:
+            video: the video file, of any length
+        Returns:
+            {"sha256", "start", "end" in seconds, "longest": seconds that one run may read, "thumbs": at most 24 pairs of
+            seconds and a JPEG as a data URI}
+        """
+        yield from _result(lambda stop: self.runs.glance({"source": f"{UPLOAD}{video}"}, stop))
+
+    def samples(self) -> list[dict[str, Any]]:
+        """The clips that come with the server: name, the class each shows (or none), a note."""
+        from patchlens_app.samples import samples
+
+        return [{"name": s.name, "label": s.label, "note": s.note} for s in samples().values()]
+
+    def encoders(self) -> list[dict[str, Any]]:
+        """The encoders: name, summary, which weights are on the server's disk, and what a download costs in MB."""
+        return encoders_on_offer()
+
+    def selectors(self) -> list[dict[str, Any]]:
+        """The selectors: name, summary, knobs with their bounds and units."""
+        return selectors_on_offer()
+
+    def _ask(self, video: str, sample: str, encoder: str, selector: str, *rest: Any) -> Callable[[], Ask]:
+        """The checked request, made when it is called, so that what is wrong with it is said like any other error."""
+
+        def make() -> Ask:
+            label, frames, seed, span = rest
+            if bool(video) == bool(sample):
+                raise ValueError("Give either a video or the name of a sample.")
+            source = f"{UPLOAD}{video}" if video else f"{SAMPLE}{sample}"
+            seconds = parse_span(span.strip() or None) if isinstance(span, str) else None
+            data = {"source": source, "encoder": encoder or "tiny-video", "selector": selector or "rlt",
+                    "label": label or "", "frames": frames, "seed": seed, "span": seconds and list(seconds)}  # fmt: skip
+            return self.runs.ask(data)
+
+        return make
+
+
+def agree(first: Any, second: Any) -> dict[str, Any]:
+    """How two masks, bool (N,), agree: the share of equal decisions, and the counts of both, only one, only the other."""
+    both, one, other = first & second, first & ~second, second & ~first
+    same = float((first == second).float().mean())
+    return {
+        "same": round(same, 6),
+        "both": int(both.sum()),
+        "only_first": int(one.sum()),
+        "only_second": int(other.sum()),
+    }
+
+
+def _result(begin: Callable[[threading.Event], Steps]) -> Iterator[Any]:
+    """Go through the steps, so that a cancelled call stops the job; yields the result, or raises one sentence."""
+    steps = begin(threading.Event())
+    try:
+        while True:
+            next(steps)
+            yield gr.skip()
+    except StopIteration as done:
+        yield done.value
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        raise gr.Error(sentence(error), print_exception=False) from None
+    finally:
+        steps.close()
+
+
+def uploads_only(component: gr.File) -> gr.File:
+    """A file input that takes uploads only: the server fetches no address for anybody."""
+    move = component.async_move_resource_to_block_cache
+
+    async def move_local(path: str | Path | None) -> str | None:
+        if isinstance(path, str) and "://" in path:
+            raise gr.Error("Give a file, not an address: the server fetches nothing.", print_exception=False)
+        return await move(path)
+
+    component.async_move_resource_to_block_cache = move_local
+    return component
+
+
+def endpoints(runs: Runs) -> None:
+    """Put all named endpoints into the Blocks that is being built."""
+    api = Api(runs)
+    model = {"concurrency_id": "model", "concurrency_limit": 1, "show_progress": "hidden"}
+    light = {"queue": False, "show_progress": "hidden"}
+    text = lambda label, value="": gr.Textbox(value, label=label)  # noqa: E731
+    with gr.Column(visible=False):
+        video, sample = uploads_only(gr.File(label="video", type="filepath")), text("sample")
+        encoder, selector = text("encoder", "tiny-video"), text("selector", "rlt:tau=0.1")
+        plans = gr.Textbox("rlt:tau=0.1\nrandom:keep=0.3", label="plans", lines=2)
+        label, span, kind = text("label"), text("span"), text("kind", "npz")
+        frames, seed = (gr.Number(n, label=name, precision=0) for n, name in ((16, "frames"), (0, "seed")))
+        report, file = gr.JSON(label="result"), gr.File(label="file")
+        run = [video, sample, encoder, selector, label, frames, seed, span]
+        button = gr.Button("call")
+        button.click(api.analyze, run, report, api_name="analyze", **model)
+        several = [video, sample, encoder, plans, label, frames, seed, span]
+        button.click(api.compare, several, report, api_name="compare", **model)
+        button.click(api.export, [*run, kind], file, api_name="export", **model)
+        button.click(api.thumbnails, video, report, api_name="thumbnails", concurrency_limit=2, show_progress="hidden")
+        for name in ("samples", "encoders", "selectors"):
+            button.click(getattr(api, name), None, report, api_name=name, **light)

@@ -1,0 +1,78 @@
+"""What the desk offers, as plain data: samples, encoders with what is on disk, selectors with their knobs, limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from patchlens import __version__
+from patchlens.limits import Limits
+
+from patchlens_app.asks import MOST_RANDOM_PARAMETERS
+from patchlens_app.runs import SAVES
+
+OFFERED = frozenset({"logits", "gradients", "class_token", "frames", "attention"})  # what some encoder offers
+
+
+def about() -> dict[str, Any]:
+    """All of it."""
+    from patchlens_app.samples import samples
+    from patchlens_app.traces import ENCODER, PLAN
+
+    return {
+        "version": __version__,
+        "samples": [s.about() for s in samples().values()],
+        "usual": {"encoder": ENCODER, "plan": PLAN},
+        "encoders": encoders_on_offer(),
+        "selectors": selectors_on_offer(),
+        "mergers": mergers_on_offer(),
+        "principles": principles_measured(),
+        "limits": Limits.public().describe(),
+        "saves": list(SAVES.items()),
+    }
+
+
+def encoders_on_offer() -> list[dict[str, Any]]:
+    """Every encoder of the catalogue."""
+    from patchlens.encoders.catalog import CATALOG, on_disk
+
+    return [
+        {"name": e.name, "summary": e.summary, "on_disk": on_disk(e), "megabytes": e.megabytes, "tokens": e.tokens,
+         "small": e.params <= MOST_RANDOM_PARAMETERS, "frames": e.grid[0] * e.tubelet if e.grid[0] > 1 else None}
+        for e in CATALOG.values()
+    ]  # fmt: skip
+
+
+def selectors_on_offer() -> list[dict[str, Any]]:
+    """Every registered selector; `needs` names what no encoder gives."""
+    from patchlens.knobs import knobs_of
+    from patchlens.registry import plugins
+    from patchlens.views.player import knob_json
+
+    return [
+        {"name": name, "summary": (cls.__doc__ or "").strip().splitlines()[0], "needs": sorted(cls.requires - OFFERED),
+         "knobs": [knob_json(k) for k in knobs_of(cls)]}
+        for name, cls in plugins("selector").items()
+    ]  # fmt: skip
+
+
+def mergers_on_offer() -> list[str]:
+    """Every registered merger in the grammar, with its default knobs."""
+    from patchlens.registry import plugins
+    from patchlens.specs import spec_of
+
+    return [spec_of(cls()) for cls in plugins("merger").values()]
+
+
+def principles_measured() -> dict[str, Any]:
+    """By bundled encoder, what `patchlens principles --json` wrote for these very weights; without the rows behind it."""
+    from patchlens.encoders.catalog import BUNDLED, bundled
+    from patchlens.encoders.weights import digest
+    from patchlens.evaluation.shipped import principles
+
+    found = {}
+    for name in bundled():
+        file = BUNDLED / f"{name}.safetensors"
+        measured = principles(name, digest(file)) if file.exists() else None
+        if measured:
+            found[name] = {key: value for key, value in measured.items() if key != "rows"}
+    return found

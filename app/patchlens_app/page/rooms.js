@@ -1,0 +1,116 @@
+/**
+ * The rooms: tabs over the one player. Each has a few sentences, a clip where its effect is plain, one where it fails,
+ * and its own views under the picture.
+ */
+import { el, fill } from "./dom.js";
+import { PrinciplesRoom } from "./principles.js";
+import { ResidualRoom } from "./residual_room.js";
+import { RunsRoom } from "./runs_room.js";
+import { ValueRoom } from "./value_room.js";
+
+const [VIDEO, FRAMES] = ["tiny-video", "tiny-clip"];
+const SCHEDULE = "residualvit:n=2,p=0.85";
+
+/** Everything that tells the rooms apart. `view(about, host)` makes the part for the player, if there is one. */
+const ALL_ROOMS = {
+  explore: {
+    name: "Explore",
+    words:
+      "Every square is one visual token. What is clear stays and is encoded, what is dark and hatched is dropped. " +
+      "Move a slider: mask, tokens and cost follow at once; whether the answer survives is measured when you let go.",
+    plain: ["A still camera", { sample: "static camera", encoder: VIDEO, plans: ["rlt:tau=0.1"] }],
+    fails: ["Where it saves nothing: a pan", { sample: "pan", encoder: VIDEO, plans: ["rlt:tau=0.1"] }],
+  },
+  value: {
+    name: "Token value",
+    words:
+      "The oracle asks the model itself, by its gradients, what each token was worth to its answer, and keeps the best. " +
+      "A curve far below the diagonal says that few tokens hold most of the value. Whether the tokens it calls best also " +
+      "serve the model best is another question: compare them with random ones at the same budget.",
+    plain: ["Value in few tokens", { sample: "static camera", encoder: VIDEO, plans: ["oracle:keep=0.3"] }],
+    fails: ["Value spread out", { sample: "noise", encoder: VIDEO, plans: ["oracle:keep=0.3", "random:keep=0.3"] }],
+    view: () => new ValueRoom(),
+  },
+  runs: {
+    name: "Run lengths",
+    words:
+      "Run-length tokenization drops a patch that looks like the patch before it in time: one token then stands for the " +
+      "whole run. It needs no model to decide, and nothing to learn. It lives on stillness, so it cannot help where the " +
+      "camera moves.",
+    plain: ["A still camera: long runs", { sample: "static camera", encoder: VIDEO, plans: ["rlt:tau=0.1"], view: { mode: "runs" } }],
+    fails: ["A pan: no runs", { sample: "pan", encoder: VIDEO, plans: ["rlt:tau=0.1"], view: { mode: "runs" } }],
+    view: () => new RunsRoom(),
+  },
+  residual: {
+    name: "Residual tokens",
+    words:
+      "Encoding frame by frame, most of a frame has been seen in the one before. Some frames are encoded whole (I-frames); " +
+      "those between (P-frames) keep only a few patches and one residual token, which a small trained layer makes of their " +
+      "I-frame's feature. It lives on frames that resemble each other: after a cut it needs a new I-frame.",
+    plain: ["A still camera", { sample: "static camera", encoder: FRAMES, plans: [SCHEDULE] }],
+    fails: ["A cut, with the schedule blind to it", { sample: "cut", encoder: FRAMES, plans: [`${SCHEDULE},cuts=off`] }],
+    view: () => new ResidualRoom(),
+  },
+  principles: {
+    name: "Principles",
+    words:
+      "Five claims about visual tokens (LITE, arXiv 2411.13626), each put to the test on the bundled model: a claim holds " +
+      "or does not hold only where a 95 % interval says so.",
+    view: (about, host) => new PrinciplesRoom(about.principles, host),
+  },
+};
+
+export class Rooms {
+  /** host: show(scene) sets up clip and plans, changed() hears of a new room, own() says whether a person's clip is shown. */
+  constructor(about, player, host) {
+    Object.assign(this, { player, host, current: "explore", detach: () => {} });
+    this.views = Object.fromEntries(Object.entries(ALL_ROOMS).map(([id, room]) => [id, room.view?.(about, host) ?? null]));
+    this.panel = el("div.pl-room", { role: "tabpanel", id: "pl-room", tabindex: 0 });
+    const tab = ([id, { name }]) =>
+      el("button.pl-room-tab", { type: "button", role: "tab", id: `pl-tab-${id}`, "aria-controls": "pl-room" }, name);
+    this.buttons = Object.entries(ALL_ROOMS).map(tab);
+    this.tabs = el("div.pl-rooms", { role: "tablist", "aria-label": "Rooms" }, this.buttons);
+    Object.keys(ALL_ROOMS).forEach((id, i) => this.buttons[i].addEventListener("click", () => this.visit(id)));
+    this.tabs.addEventListener("keydown", (event) => this.key(event));
+    this.enter("explore");
+  }
+
+  /** Arrow keys move along the tabs, as everywhere. */
+  key(event) {
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    const at = this.buttons.indexOf(document.activeElement);
+    const to = { Home: 0, End: this.buttons.length - 1 }[event.key] ?? (at + by + this.buttons.length) % this.buttons.length;
+    if (at < 0 || Number.isNaN(to)) return;
+    event.preventDefault();
+    this.buttons[to].focus();
+    this.buttons[to].click();
+  }
+
+  /** Enter a room as a person does: it opens on its own example, unless the clip is the person's. */
+  visit(id) {
+    if (id === this.current) return;
+    this.enter(id);
+    const { plain } = ALL_ROOMS[id];
+    if (plain && !this.host.own()) this.host.show(plain[1]);
+    this.host.changed();
+  }
+
+  /** Show a room around whatever is on the screen. */
+  enter(id) {
+    const room = ALL_ROOMS[id] ?? ROOMS.explore;
+    this.current = ALL_ROOMS[id] ? id : "explore";
+    Object.keys(ALL_ROOMS).forEach((name, i) => {
+      this.buttons[i].setAttribute("aria-selected", String(name === this.current));
+      this.buttons[i].tabIndex = name === this.current ? 0 : -1;
+    });
+    this.panel.setAttribute("aria-labelledby", `pl-tab-${this.current}`);
+    const choices = [room.plain, room.fails].filter(Boolean);
+    const button = ([words, scene]) =>
+      el("button.pl-button", { type: "button", onclick: () => this.host.show(scene) }, words);
+    fill(this.panel, el("p", {}, room.words), el("div.pl-saves", {}, choices.map(button)));
+    this.detach();
+    const view = this.views[this.current];
+    fill(this.player.slots.room, view?.node);
+    this.detach = view ? this.player.attach(view) : () => {};
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * A small graph on a canvas: its frame, ticks in words, bars, lines, and a sentence that says the same.
+ *
+ * Places are shares 0..1 of the plotted area, x to the right and y upwards. Knows no model.
+ */
+import { el } from "./dom.js";
+import { fitCanvas } from "./knobs.js";
+import { hatch } from "./palette.js";
+
+const [LEFT, RIGHT, TOP, BOTTOM] = [44, 16, 20, 34]; // CSS pixels around the plotted area
+const FONT = "11px ui-sans-serif, system-ui, sans-serif";
+
+export class Graph {
+  /** `more` are attributes of the canvas. */
+  constructor(title, more = {}) {
+    this.canvas = el("canvas.pl-graph-canvas", { role: "img", ...more });
+    this.caption = el("figcaption.pl-note");
+    this.node = el("figure.pl-graph", {}, el("h3", {}, title), this.canvas, this.caption);
+  }
+
+  /** Say what the graph shows, below it and to those who cannot see it. */
+  say(words) {
+    this.caption.textContent = words;
+    this.canvas.setAttribute("aria-label", words);
+  }
+
+  /** Begin a drawing: {xticks, yticks} are [share, words] pairs, {xname, yname} what the axes are. Null without a size. */
+  begin(colours, { xticks = [], yticks = [], xname = "", yname = "" }) {
+    const ratio = fitCanvas(this.canvas);
+    if (!ratio) return null;
+    const context = this.canvas.getContext("2d");
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    const [width, height] = [this.canvas.width / ratio, this.canvas.height / ratio];
+    context.clearRect(0, 0, width, height);
+    const area = { x0: LEFT, x1: width - RIGHT, y0: height - BOTTOM, y1: TOP };
+    const pen = new Pen(context, area, colours);
+    pen.axes(xticks, yticks, xname, yname);
+    return pen;
+  }
+
+  /** The share of the plotted width under a pointer. */
+  shareAt(event) {
+    const { left, width } = this.canvas.getBoundingClientRect();
+    return (event.clientX - left - LEFT) / (width - LEFT - RIGHT);
+  }
+}
+
+/** What draws inside a graph's frame. */
+class Pen {
+  constructor(context, area, colours) {
+    Object.assign(this, { context, area, colours });
+  }
+
+  x(share) {
+    return this.area.x0 + share * (this.area.x1 - this.area.x0);
+  }
+
+  y(share) {
+    return this.area.y0 + share * (this.area.y1 - this.area.y0);
+  }
+
+  axes(xticks, yticks, xname, yname) {
+    const { context, area, colours } = this;
+    Object.assign(context, { font: FONT, fillStyle: colours.muted, textAlign: "center", textBaseline: "top" });
+    for (const [share, words] of xticks) context.fillText(words, this.x(share), area.y0 + 5);
+    context.fillText(xname, (area.x0 + area.x1) / 2, area.y0 + 19);
+    Object.assign(context, { textAlign: "right", textBaseline: "middle" });
+    for (const [share, words] of yticks) context.fillText(words, area.x0 - 6, this.y(share));
+    Object.assign(context, { textAlign: "left", textBaseline: "top" });
+    context.fillText(yname, 0, 2);
+    context.fillStyle = colours.line;
+    for (const [share] of yticks) context.fillRect(area.x0, this.y(share), area.x1 - area.x0, 1);
+    context.fillRect(area.x0, area.y0, area.x1 - area.x0, 1);
+  }
+
+  /** Bars of heights 0..1 side by side; kept(i) are solid, the others hatched. */
+  bars(heights, kept) {
+    const { context, area, colours } = this;
+    const step = (area.x1 - area.x0) / heights.length;
+    const gap = step > 8 ? 2 : 0.5;
+    const pattern = hatch(context, colours.muted, 5, 1);
+    heights.forEach((height, i) => {
+      if (!height) return;
+      context.fillStyle = kept(i) ? colours.accent : pattern;
+      const top = Math.min(this.y(height), area.y0 - 1.5);
+      context.fillRect(area.x0 + i * step + gap / 2, top, Math.max(1, step - gap), area.y0 - top);
+    });
+  }
+
+  /** A line through [x, y] pairs. */
+  line(points, colour, { width = 2, dash = [] } = {}) {
+    const { context } = this;
+    context.beginPath();
+    points.forEach(([x, y], i) => (i ? context.lineTo(this.x(x), this.y(y)) : context.moveTo(this.x(x), this.y(y))));
+    Object.assign(context, { strokeStyle: colour, lineWidth: width, lineJoin: "round" });
+    context.setLineDash(dash);
+    context.stroke();
+    context.setLineDash([]);
+  }
+
+  /** A dot with a rim. */
+  dot(x, y, colour, size = 4) {
+    const { context } = this;
+    context.beginPath();
+    context.arc(this.x(x), this.y(y), size, 0, 2 * Math.PI);
+    Object.assign(context, { fillStyle: colour, strokeStyle: this.colours.surface, lineWidth: 1.5 });
+    context.fill();
+    context.stroke();
+  }
+
+  /** Words at a place; `align` as canvas has it. */
+  words(text, x, y, colour, align = "left") {
+    Object.assign(this.context, { font: FONT, fillStyle: colour, textAlign: align, textBaseline: "bottom" });
+    this.context.fillText(text, this.x(x) + (align === "left" ? 6 : align === "right" ? -6 : 0), this.y(y) - 4);
+  }
+}

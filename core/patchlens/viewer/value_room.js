@@ -1,0 +1,78 @@
+/**
+ * The room of token value: how values are spread, and how much of their sum the kept tokens hold.
+ */
+import { el, number, percent } from "./dom.js";
+import { Graph } from "./graph.js";
+import { gini, keptValue, lorenz, worths } from "./value_figures.js";
+
+const BINS_OF_VALUE = 48;
+
+export class ValueRoom {
+  constructor() {
+    this.heading = el("h2", {}, "How value is spread");
+    this.graphs = [new Graph("Values of the tokens"), new Graph("Lorenz curve")];
+    this.note = el("p.pl-note");
+    const views = el("div.pl-graphs", {}, this.graphs.map((graph) => graph.node)); // prettier-ignore
+    this.node = el("section.pl-section", { "aria-label": "Token value" }, this.heading, views, this.note);
+  }
+
+  build({ model }) {
+    const [stage] = model.stages;
+    const worth = worths(stage.values);
+    const curve = lorenz(worth);
+    this.spread = { stage, worth, curve, gini: gini(curve), most: Math.max(...worth) };
+    this.note.textContent =
+      `Values are those of ${stage.name} (${stage.unit}). ` +
+      (stage.values.some((value) => value === Infinity)
+        ? "Tokens that are kept without being compared count as much as the greatest value."
+        : "");
+  }
+
+  live(player) {
+    if (player.model.stages[0] !== this.spread.stage) this.build(player); // another lane came to the front
+    this.histogram(player);
+    this.lorenz(player);
+  }
+
+  resized(player) {
+    this.live(player);
+  }
+
+  histogram({ model, colours }) {
+    const { worth, most } = this.spread;
+    const [all, kept] = [new Array(BINS_OF_VALUE).fill(0), new Array(BINS_OF_VALUE).fill(0)];
+    worth.forEach((value, n) => {
+      const bin = Math.min(BINS_OF_VALUE - 1, Math.floor((value / (most || 1)) * BINS_OF_VALUE));
+      all[bin]++;
+      kept[bin] += model.keep.mask[n];
+    });
+    const tall = Math.log1p(Math.max(...all));
+    const ticks = [0, 0.5, 1].map((share) => [share, number(share * most, 2)]);
+    const pen = this.graphs[0].begin(colours, { xticks: ticks, xname: "value", yname: "tokens, log scale" });
+    if (!pen) return;
+    const heights = all.map((n) => (0.92 * Math.log1p(n)) / tall);
+    pen.bars(heights, (i) => 2 * kept[i] > all[i]);
+    const median = [...worth].sort((a, b) => a - b)[worth.length >> 1];
+    const times = median > 0 ? `${number(most / median, 2)} times the median` : "and the median is 0";
+    this.graphs[0].say(`Solid: mostly kept; hatched: mostly dropped. The greatest value is ${number(most, 2)}, ${times}.`);
+  }
+
+  lorenz({ model, colours }) {
+    const { worth, curve, gini: coefficient } = this.spread;
+    const share = model.kept / worth.length;
+    const value = keptValue(worth, model.keep.mask);
+    const ticks = [0, 0.25, 0.5, 0.75, 1].map((at) => [at, percent(at, 0)]);
+    const pen = this.graphs[1].begin(colours, { xticks: ticks, yticks: ticks.slice(1), xname: "tokens, least valuable first", yname: "" });
+    if (!pen) return;
+    pen.line([[0, 0], [1, 1]], colours.muted, { width: 1, dash: [4, 4] }); // prettier-ignore
+    pen.line(curve, colours.accent);
+    pen.line([[1 - share, 0], [1 - share, 1]], colours.warm, { width: 1.5, dash: [5, 3] }); // prettier-ignore
+    const at = curve[Math.round((1 - share) * worth.length)];
+    pen.dot(at[0], at[1], colours.warm);
+    pen.words(`Gini ${number(coefficient, 2)}`, 0.02, 0.8, colours.ink);
+    this.graphs[1].say(
+      `Gini ${number(coefficient, 2)}. The kept ${percent(share)} of the tokens hold ${percent(value)} of the value; ` +
+        `the best ${percent(share)} would hold ${percent(1 - at[1])}.`,
+    );
+  }
+}
