@@ -14,7 +14,7 @@ export class ResidualRoom {
   }
 
   live(player) {
-    const words = missing(player.model);
+    const words = whatLacks(player.model);
     this.none.textContent = words ?? "";
     this.none.hidden = !words;
     this.views.hidden = !player.model.keep.anchor;
@@ -43,12 +43,12 @@ export class ResidualRoom {
     const t = counts.length;
     const shares = counts.map((count) => count / size);
     const yticks = [0.5, 1].map((share) => [0.86 * share, percent(share, 0)]);
-    const pen = this.graphs[0].begin(colours, { xticks: numbered(t), yticks, xname: "frame", yname: "patches kept" });
+    const pen = this.graphs[0].begin(colours, { xticks: frameNumbers(t), yticks, xname: "frame", yname: "patches kept" });
     if (!pen) return;
     const intra = (i) => keep.anchor[i] === i;
     pen.bars(shares.map((share) => 0.86 * share), () => true); // prettier-ignore
     shares.forEach((share, i) => pen.words(intra(i) ? "I" : "P", (i + 0.5) / t, 0.86 * share, intra(i) ? colours.ink : colours.muted, "center"));
-    mark(pen, (here + 0.5) / t, colours);
+    markFrame(pen, (here + 0.5) / t, colours);
     const whole = shares.filter((_, i) => intra(i)).length;
     const leaning = Array.from({ length: t }, (_, i) => i).filter((i) => !intra(i));
     const mean = leaning.reduce((sum, i) => sum + shares[i], 0) / Math.max(1, leaning.length);
@@ -66,13 +66,13 @@ export class ResidualRoom {
     const at = (cosine) => (0.92 * (cosine - low)) / (1 - low);
     const yticks = [low, (1 + low) / 2, 1].map((cosine) => [at(cosine), number(cosine, 3)]);
     const t = near.length;
-    const pen = this.graphs[1].begin(colours, { xticks: numbered(t), yticks, xname: "frame", yname: "cosine" });
+    const pen = this.graphs[1].begin(colours, { xticks: frameNumbers(t), yticks, xname: "frame", yname: "cosine" });
     if (!pen) return;
     const points = near.map((cosine, i) => [(i + 0.5) / t, at(cosine)]);
     pen.line(points, colours.line);
     const { anchor } = model.keep;
     points.forEach(([x, y], i) => pen.dot(x, y, anchor[i] === i ? colours.accent : colours.warm, anchor[i] === i ? 5 : 4));
-    mark(pen, (here + 0.5) / t, colours);
+    markFrame(pen, (here + 0.5) / t, colours);
     const mean = (wanted) => {
       const some = near.filter((_, i) => (anchor[i] === i) === wanted);
       return some.length ? number(some.reduce((sum, x) => sum + x, 0) / some.length, 4) : "none";
@@ -83,7 +83,7 @@ export class ResidualRoom {
 }
 
 /** What this room would need and the run on screen does not have, in one sentence; null where all is there. */
-function missing({ manifest, keep }) {
+function whatLacks({ manifest, keep }) {
   const { name } = manifest.report.encoder;
   if (!manifest.per_frame) return `${name} looks at the whole clip at once; this room needs an encoder that takes frame by frame.`;
   if (!keep.anchor) return "This plan has no I- and P-frames; choose the selector residualvit.";
@@ -91,11 +91,11 @@ function missing({ manifest, keep }) {
   return without ? "The P-frames get no residual token here: they know of their I-frame nothing at all." : null;
 }
 
-function numbered(t) {
+function frameNumbers(t) {
   const every = Math.ceil(t / 12);
   return Array.from({ length: t }, (_, i) => [(i + 0.5) / t, String(i + 1)]).filter((_, i) => i % every === 0);
 }
 
-function mark(pen, x, colours) {
+function markFrame(pen, x, colours) {
   pen.line([[x, 0], [x, 1]], colours.warm, { width: 1, dash: [4, 3] }); // prettier-ignore
 }
