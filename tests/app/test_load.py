@@ -97,6 +97,7 @@ def test_twenty_visitors_are_answered_while_a_job_runs(server: Served) -> None:
 
 
 @needs_proc
+@pytest.mark.slow
 def test_sessions_do_not_pile_up(server: Served, clip: bytes) -> None:
     sessions(server, clip, 4)
     before = server.megabytes()
