@@ -32,7 +32,7 @@ function header() {
   return el(
     "header.pl-header",
     {},
-    el("span.pl-mark", { "aria-hidden": "true" }),
+    el("span.pl-logo", { "aria-hidden": "true" }),
     el("h1", {}, "PatchLens"),
     el("p", {}, "which visual tokens of a video matter"),
     el("button.pl-button", { type: "button", onclick: turn }, "Light / dark"),

@@ -4,7 +4,7 @@
  * A threshold shows the histogram of values along its own axis; a keep ratio shows the sorted values. What stays is
  * solid, what goes is hatched.
  */
-import { el, fill, number, percent } from "./dom.js";
+import { el, fill, number, percent, whole } from "./dom.js";
 import { hatch } from "./palette.js";
 
 const PAD = 9; // half a slider thumb: the plot's axis is the thumb's way
@@ -74,7 +74,8 @@ export class Knobs {
     );
     const sync = () => {
       range.value = stage.setting[knob.name];
-      value.textContent = isShare(knob) ? percent(stage.setting[knob.name], 0) : number(stage.setting[knob.name]);
+      const written = isShare(knob) ? (x) => percent(x, 0) : knob.kind === "int" ? whole : number;
+      value.textContent = written(stage.setting[knob.name]);
     };
     range.addEventListener("input", () => (set(Number(range.value)), sync()));
     range.addEventListener("change", () => this.release());
