@@ -167,8 +167,9 @@ def agree(first: Any, second: Any) -> dict[str, Any]:
 
 def _result(begin: Callable[[threading.Event], Steps]) -> Iterator[Any]:
     """Go through the steps, so that a cancelled call stops the job; yields the result, or raises one sentence."""
-    steps = begin(threading.Event())
+    steps: Steps | None = None
     try:
+        steps = begin(threading.Event())
         while True:
             next(steps)
             yield gr.skip()
@@ -179,7 +180,8 @@ def _result(begin: Callable[[threading.Event], Steps]) -> Iterator[Any]:
     except BaseException as error:
         raise gr.Error(sentence(error), print_exception=False) from None
     finally:
-        steps.close()
+        if steps is not None:
+            steps.close()
 
 
 def uploads_only(component: gr.File) -> gr.File:

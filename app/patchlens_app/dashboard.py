@@ -22,6 +22,7 @@ from patchlens.limits import Limits
 from starlette.middleware import Middleware
 
 from patchlens_app.api import endpoints
+from patchlens_app.assets import ROUTES
 from patchlens_app.doors import doors
 from patchlens_app.offer import about
 from patchlens_app.runs import Runs
@@ -102,7 +103,7 @@ def launch_options(runs: Runs) -> dict[str, Any]:
         "share": False,
         "max_file_size": Limits.public().bytes,
         "state_session_capacity": SESSIONS,
-        "app_kwargs": {"middleware": [Middleware(NoOutbound)], "routes": doors(runs)},
+        "app_kwargs": {"middleware": [Middleware(NoOutbound)], "routes": [*doors(runs), *ROUTES]},
     }
 
 

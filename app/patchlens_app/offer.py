@@ -8,6 +8,7 @@ from patchlens import __version__
 from patchlens.limits import Limits
 
 from patchlens_app.asks import MOST_RANDOM_PARAMETERS
+from patchlens_app.assets import PLOTLY
 from patchlens_app.runs import SAVES
 
 OFFERED = frozenset({"logits", "gradients", "class_token", "frames", "attention"})  # what some encoder offers
@@ -28,6 +29,7 @@ def about() -> dict[str, Any]:
         "principles": principles_measured(),
         "limits": Limits.public().describe(),
         "saves": list(SAVES.items()),
+        "plotly": PLOTLY,
     }
 
 

@@ -1,6 +1,7 @@
 /**
  * The dashboard in the browser: joins the desk, the rooms, the viewer, the address line and the server.
  */
+import { runFrom } from "./chart_plotly.js";
 import { CompareDialog } from "./compare.js";
 import { Desk } from "./desk.js";
 import { el, fill } from "./dom.js";
@@ -9,7 +10,7 @@ import { Lookup } from "./lookup.js";
 import { watchTheme } from "./palette.js";
 import { mount } from "./player.js";
 import { Rooms } from "./rooms.js";
-import { post } from "./server.js";
+import { post, root } from "./server.js";
 import { Status } from "./status.js";
 
 const LINK_EVERY = 300; // ms; browsers refuse to rewrite the address more often than a few times a second
@@ -56,6 +57,8 @@ class App {
       save: (kind) => this.save(kind),
       compare: () => this.compare.open(this.player.model),
       changed: () => this.changed(),
+      run: (plan) => this.replace(plan),
+      plotly: () => runFrom(root() + about.plotly),
       saves: about.saves,
       wholePage: true,
     });
@@ -121,6 +124,11 @@ class App {
   /** Another lane with this plan. */
   add(plan) {
     this.work((options) => this.bring(this.player.lanes.length, plan, options));
+  }
+
+  /** This plan in the active lane's place. */
+  replace(plan) {
+    this.work((options) => this.bring(this.player.lane, plan, options));
   }
 
   /** Show a plan of the desk's clip in a lane. */

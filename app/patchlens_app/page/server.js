@@ -3,7 +3,7 @@
  */
 
 /** Where gradio is mounted. */
-function root() {
+export function root() {
   return (window.gradio_config?.root ?? location.origin + location.pathname).replace(/\/+$/, "");
 }
 
