@@ -258,7 +258,7 @@ def test_a_part_is_kept_in_step(duel: Any) -> None:
     page = duel()
     page.evaluate("""() => { window.heard = [];
       const part = Object.fromEntries(['build', 'live', 'at', 'settled'].map((e) => [e, () => heard.push(e)]));
-      part.node = viewer.slots.chart.appendChild(document.createElement('p'));
+      part.node = viewer.slots.room.appendChild(document.createElement('p'));
       window.detach = viewer.attach(part); }""")
     assert page.evaluate("heard.splice(0)") == ["build", "live"]
     page.evaluate("viewer.set({ tau: 0.3 }); viewer.set({ tau: 0.4 })")
@@ -267,7 +267,7 @@ def test_a_part_is_kept_in_step(duel: Any) -> None:
     page.evaluate("viewer.step(1); viewer.settled({ spec: 'rlt:tau=0.4', report: viewer.model.measured })")
     assert page.evaluate("heard.splice(0)") == ["at", "settled"]
     page.evaluate("detach(); viewer.step(1)")
-    assert page.evaluate("[heard.length, viewer.slots.chart.children.length]") == [0, 0]
+    assert page.evaluate("[heard.length, viewer.slots.room.children.length]") == [0, 0]
 
 
 def test_a_duel_redraws_at_least_thirty_times_a_second(duel: Any) -> None:

@@ -115,7 +115,7 @@ def test_keyboard_alone(report: Any) -> None:
     assert page.locator("dialog[open] tr").count() > 12
     page.keyboard.press("Escape")
     page.keyboard.press("+")
-    assert "0.105" in page.inner_text(".pl-knob-value")
+    assert "0.105" in page.inner_text(".pl-knobs .pl-knob-value")
 
 
 def test_playing_moves_on_and_stops(report: Any) -> None:
@@ -142,10 +142,10 @@ def test_run_lengths_only_where_there_are_runs(report: Any) -> None:
 
 def test_values_as_a_table(report: Any) -> None:
     page = report(toy_trace())
-    page.click("summary")
-    page.wait_for_selector(".pl-values")
-    assert page.locator(".pl-values td").count() == 60
-    assert page.locator(".pl-values .pl-kept").count() == toy_trace().keep.per_frame[2]
+    page.click(".pl-patch summary")
+    page.wait_for_selector(".pl-patch .pl-values")
+    assert page.locator(".pl-patch .pl-values td").count() == 60
+    assert page.locator(".pl-patch .pl-values .pl-kept").count() == toy_trace().keep.per_frame[2]
 
 
 def test_hostile_name_is_text(report: Any) -> None:
