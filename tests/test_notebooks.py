@@ -1,4 +1,4 @@
-"""Every lesson runs from top to bottom, and is stored without outputs."""
+"""Every lesson is stored without outputs, short, and with a word for the teacher; nbmake runs them (see pyproject.toml)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
 LESSONS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
 
@@ -16,9 +15,15 @@ def test_there_are_lessons():
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
-def test_a_lesson_runs_and_is_stored_clean(path):
+def test_a_lesson_is_short_and_stored_clean(path):
     lesson = nbformat.read(path, as_version=4)
     code = [c for c in lesson.cells if c.cell_type == "code"]
     assert not any(c.outputs or c.execution_count for c in code), "clear the outputs before committing"
     assert sum(len(c.source.splitlines()) for c in code) <= 60
-    NotebookClient(lesson, timeout=120, kernel_name="python3").execute()
+    own = "your_own" in path.stem
+    assert own or not any("def " in c.source for c in code), "a lesson that needs a helper lacks a view"
+    assert any("For the teacher" in c.source for c in lesson.cells if c.cell_type == "markdown")
+
+
+def test_the_suite_runs_them(pytestconfig):
+    assert "notebooks" in pytestconfig.getini("testpaths") and pytestconfig.getoption("nbmake")
