@@ -136,7 +136,7 @@ def test_a_run_as_a_process_writes_what_was_asked_for(video, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr == "" and "rlt:tau=0.1: keeps" in done.stdout and "GMACs" in done.stdout
     data = figures(tmp_path / "a.json")
-    assert data["version"] == 1 and data["selector"] == {"name": "rlt", "tau": 0.1, "pool": "plain"}
+    assert data["version"] == 1 and data["selector"] == {"name": "rlt", "tau": 0.1, "pool": "plain", "compensate": "off"}
     assert data["encoder"]["name"] == "tiny-video" and data["encoder"]["weights"] == "random"
     assert data["encoder"]["grid"] == [8, 8, 8] and (
         data["encoder"]["tubelet"],
@@ -245,7 +245,7 @@ def test_spans():
 
 BAD = [
     (("--selector", "rtl"), "There is no selector named 'rtl'; choose one of"),
-    (("--selector", "rlt:tua=0.1"), "'tua=0.1' in 'rlt:tua=0.1' is not a knob=value of rlt; it takes tau, pool."),
+    (("--selector", "rlt:tua=0.1"), "'tua=0.1' in 'rlt:tua=0.1' is not a knob=value of rlt; it takes tau"),
     (("--selector", "rlt:tau=9"), "tau is 9; give a number from 0 to 2."),
     (("--selector", ""), "The plan is empty"),
     (("--tau", "-0.5"), "tau is -0.5; give a number from 0 to 2."),

@@ -63,9 +63,9 @@ BAD = [
     ("  ", ValueError, "The plan is empty"),
     ("rtl", KeyError, "There is no selector named 'rtl'"),
     ("rlt+", KeyError, "There is no selector named ''"),
-    ("rlt:tua=1", ValueError, "'tua=1' in 'rlt:tua=1' is not a knob=value of rlt; it takes tau."),
-    ("rlt:0.1", ValueError, "'0.1' in 'rlt:0.1' is not a knob=value of rlt; it takes tau."),
-    ("rlt:tau", ValueError, "'tau' in 'rlt:tau' is not a knob=value of rlt; it takes tau."),
+    ("rlt:tua=1", ValueError, "'tua=1' in 'rlt:tua=1' is not a knob=value of rlt; it takes tau"),
+    ("rlt:0.1", ValueError, "'0.1' in 'rlt:0.1' is not a knob=value of rlt; it takes tau"),
+    ("rlt:tau", ValueError, "'tau' in 'rlt:tau' is not a knob=value of rlt; it takes tau"),
     ("everything:keep=1", ValueError, "is not a knob=value of everything; it takes no knobs."),
     ("rlt:tau=-1", ValueError, "tau is -1; give a number from 0 to 2."),
     ("rlt:tau=x", ValueError, "tau is 'x'; give a number from 0 to 2."),
@@ -118,9 +118,10 @@ def test_a_plan_may_be_text_a_selector_or_a_plan():
 
 
 def test_a_plan_as_json_is_flat_for_one_selector():
-    assert parse_plan("rlt:tau=0.2").json() == {"name": "rlt", "tau": 0.2}
+    rlt = {"pool": "plain", "compensate": "off"}
+    assert parse_plan("rlt:tau=0.2").json() == {"name": "rlt", "tau": 0.2, **rlt}
     chain = parse_plan("rlt+random:keep=0.25").json()
-    assert chain == {"name": "rlt", "tau": 0.1, "then": [{"name": "random", "keep": 0.25, "per": "clip"}]}
+    assert chain == {"name": "rlt", "tau": 0.1, **rlt, "then": [{"name": "random", "keep": 0.25, "per": "clip"}]}
 
 
 REQUESTS = [
