@@ -1,4 +1,4 @@
-"""axe-core finds no serious issue: the report with its chart, tables open, one plan and two, in light and dark."""
+"""axe-core finds no serious issue in reports and in the dashboard's rooms, with everything open, in light and dark."""
 
 from __future__ import annotations
 
@@ -40,3 +40,19 @@ def test_a_report(report: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, 
     page.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = true))")
     page.wait_for_timeout(500)
     assert issues(page) == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_dashboard_and_its_rooms(dashboard: Any, theme: str) -> None:
+    page = dashboard(color_scheme=theme)
+    rooms = page.locator("[role=tab]")
+    found = []
+    for number in range(rooms.count()):
+        rooms.nth(number).click()
+        page.wait_for_timeout(1000)
+        page.wait_for_function("!document.querySelector('.pl-app').patchlens.busy", timeout=WAIT)
+        page.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = true))")
+        page.wait_for_timeout(300)
+        assert page.locator(".pl-status.pl-error").count() == 0, page.inner_text(".pl-status")
+        found += [f"{rooms.nth(number).inner_text()}: {issue}" for issue in issues(page)]
+    assert found == []

@@ -228,3 +228,40 @@ def test_it_fits_and_takes_the_themes_colours(page: Any, width: int, theme: str,
     page.screenshot(path=tmp_path / "chart.png", full_page=True)
     ink = page.evaluate("getComputedStyle(document.querySelector('.pl-chart .xtick text')).fill")
     assert (sum(map(int, ink.strip("rgb()").split(","))) > 400) == (theme == "dark")
+
+
+# --- In the dashboard
+
+IDLE = "document.querySelector('.pl-status').hidden"
+
+
+def test_the_dashboard_brings_plotly_itself_and_to_be_kept(app_url: str, dashboard: Any) -> None:
+    page = dashboard()
+    asked: list[Any] = []
+    page.on("response", lambda response: asked.append(response))
+    page.locator(".pl-chart").scroll_into_view_if_needed()
+    page.wait_for_selector(".pl-chart .main-svg", timeout=WAIT)
+    (plotly,) = [r for r in asked if "plotly" in r.url]
+    assert plotly.url.startswith(f"{app_url}/patchlens/plotly-") and plotly.headers["content-encoding"] == "gzip"
+    assert "immutable" in plotly.headers["cache-control"]
+    assert [r.url for r in asked if not r.url.startswith((app_url, "blob:", "data:"))] == []
+    page.wait_for_timeout(500)
+    asked.clear()
+    before = page.evaluate(STATE)
+    page.evaluate(DRAG, 0.4)
+    assert page.evaluate(STATE)["x"] != before["x"]
+    assert [r.url for r in asked if "heartbeat" not in r.url] == [], "dragging asks nobody"
+
+
+def test_a_point_of_another_selector_is_run_and_measured(dashboard: Any) -> None:
+    page = dashboard()
+    page.click("summary >> text=The curves as a table")
+    page.click("summary >> text=This clip's measured points")
+    page.click("button[aria-label='Set uniform:keep=0.3']")
+    page.wait_for_function("document.querySelector('.pl-lane-plan').textContent.startsWith('uniform')", timeout=WAIT)
+    page.wait_for_function(IDLE, timeout=WAIT)
+    page.click("button[aria-label='Set uniform:keep=0.5']")  # its own slider now, and measured when let go
+    measured = "[...document.querySelectorAll('.pl-slot .pl-values')].at(-1).textContent"
+    page.wait_for_function(f"{measured}.includes('uniform:keep=0.5')", timeout=WAIT)
+    told = page.evaluate(measured)
+    assert "rlt:tau=0.1" in told and "uniform:keep=0.3" in told, "the clip's points are kept"

@@ -27,7 +27,7 @@ export class Chart {
     this.budget = new Budget((setting, release) => player.set(setting, { release }));
     this.wanted = new Wanted((curve, setting, plan) => this.take(curve, { setting, plan }));
     const offer = { take: (curve, point) => this.take(curve, point), blocked: (curve, point) => this.blocked(curve, point) };
-    this.table = lateDetails("The curves as a table", () => curveTable(this.frontier, offer));
+    this.table = lateDetails("The curves as a table", () => this.frontier && curveTable(this.frontier, offer));
     this.list = lateDetails("This clip's measured points", () => measuredTable(this.measured));
     this.goals = el("div.pl-goals", {}, this.budget.node, this.wanted.node);
     this.node = section("Accuracy against cost", this.origin, el("div.pl-chart-box", {}, this.plot, this.marks.node), this.legend, this.standing, this.goals, this.table.node, this.list.node); // prettier-ignore

@@ -50,7 +50,7 @@ export class Inspector {
     this.hint = el("p.pl-note", {}, "Point at a patch, or move there with the arrow keys; click or Enter pins it.");
     this.said = el("p.pl-said", { "aria-live": "polite" });
     this.node = el("div.pl-inspector", {}, this.hint, this.facts, this.canvas, this.said);
-    this.table = el("div");
+    this.table = el("div", { tabindex: 0, role: "region", "aria-label": "Values" }); // it scrolls
     const summary = el("summary", {}, "This tubelet's values as a table");
     this.details = el("details.pl-details", { ontoggle: () => this.player && this.tabulate() }, summary, this.table);
   }

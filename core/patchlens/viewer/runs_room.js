@@ -172,7 +172,7 @@ class Differences {
 class RunLengths {
   constructor() {
     this.graph = new Graph("How long runs are");
-    this.table = el("div");
+    this.table = el("div", { tabindex: 0, role: "region", "aria-label": "Run lengths" });
     this.graph.node.append(el("details.pl-details", {}, el("summary", {}, "As a table"), this.table));
   }
 
