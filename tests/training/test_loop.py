@@ -117,7 +117,6 @@ def in_two_processes(*arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
 def test_two_processes_are_as_good_as_one(whole, tmp_path):
     said = in_two_processes(str(tmp_path))
     (gradients, model), (others, twin) = (torch.load(tmp_path / f"rank{i}.pt", weights_only=True) for i in (0, 1))

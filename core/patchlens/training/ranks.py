@@ -5,6 +5,7 @@ Without torchrun there is one process, and every function here leaves its input 
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,10 +16,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_gather
+from torch.distributed.rendezvous import rendezvous
 
 from patchlens.encoders.encoder import pick_device
 
 Rows = TypeVar("Rows", range, list, Tensor)
+_JOINED = itertools.count()  # how often this process has joined the others
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,10 @@ def joined(device: torch.device) -> Iterator[None]:
     if Share.here().ranks == 1:
         yield
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    store, rank, ranks = next(rendezvous("env://"))
+    # Names of its own each time: torch would find the last group's addresses, whose ports are closed.
+    store = dist.PrefixStore(f"joined {next(_JOINED)}", store)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", store=store, rank=rank, world_size=ranks)
     try:
         yield
     finally:
