@@ -27,6 +27,7 @@ from patchlens.evaluation.parts import Arrays
 from patchlens.evaluation.provenance import provenance
 from patchlens.flops import vit_cost
 from patchlens.glance import Glance, GlanceConfig, glance_gmacs, write_glance
+from patchlens.training.epochs import Epochs
 from patchlens.training.loop import Loss, Training, fit
 from patchlens.training.once import made_once
 from patchlens.training.optimisers import Fit, half_cosine
@@ -104,6 +105,7 @@ class Glancing(Training):
     def __init__(self, recipe: Recipe, device: torch.device, config: GlanceConfig, data: Looks, what: str) -> None:
         super().__init__(recipe, device)
         torch.manual_seed(recipe.seed)
+        self.epochs = Epochs(len(data.labels), recipe.batch, recipe.epochs, recipe.seed)
         self.data, self.what = data, what
         self.glance = Glance(config).to(device)
         self.modules = {"glance": self.glance}
@@ -116,23 +118,15 @@ class Glancing(Training):
         return {**super().identity, "data": self.what, "clips": len(self.data.labels)}
 
     @property
-    def per_epoch(self) -> int:
-        """Steps that see every clip once; the last clips of an odd number wait for another epoch."""
-        return max(1, len(self.data.labels) // self.recipe.batch)
-
-    @property
     def steps(self) -> int:
-        return self.recipe.epochs * self.per_epoch
+        return self.epochs.steps
 
     def rate(self, step: int) -> float:
         return half_cosine((step + 1) / self.steps, self.recipe.warmup)
 
     def batches(self, start: int) -> Iterable[Tensor]:
         for step in range(start, self.steps):
-            epoch, place = divmod(step, self.per_epoch)
-            order = np.random.default_rng((self.recipe.seed, epoch)).permutation(len(self.data.labels))
-            rows = torch.from_numpy(order[place * self.recipe.batch : (place + 1) * self.recipe.batch])
-            yield self.share.own(rows)
+            yield torch.tensor(self.share.own(self.epochs.members(step)))
 
     def loss(self, step: int, data: Tensor) -> Loss:
         out = self.glance(self.data.frames[data].to(self.device))
@@ -154,7 +148,7 @@ def run_training(
     config, share = GlanceConfig(len(encoder.classes), encoder.inputs.frames or FRAMES), Share.here()
     seen = looks(encoder, data, config, folder / "looks", share, recipe.taught)
     training = Glancing(recipe, own_device(device), config, seen, data.name)
-    fit(training, folder, every=max(1, training.per_epoch))
+    fit(training, folder, every=training.epochs.length)
     if not training.share.first:
         return None
     apart = looks(encoder, held, config, folder / "held", Share(), 0)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -20,6 +19,7 @@ from patchlens.data.datasets import open_set
 from patchlens.data.samples import SampleSet
 from patchlens.encoders.encoder import Encoder
 from patchlens.ranker import Ranker, RankerConfig, segment_grid
+from patchlens.training.epochs import Epochs
 from patchlens.training.loop import Loss, Training, fit
 from patchlens.training.maps import Maps, make_maps
 from patchlens.training.optimisers import Fit, half_cosine
@@ -54,6 +54,7 @@ class Selecting(Training):
     def __init__(self, recipe: Recipe, device: torch.device, encoder: Encoder, maps: Maps) -> None:
         super().__init__(recipe, device)
         torch.manual_seed(recipe.seed)
+        self.epochs = Epochs(len(maps), recipe.batch, recipe.epochs, recipe.seed)
         self.encoder, self.maps = encoder, maps
         self.ranker = Ranker(RankerConfig(encoder.config.width, recipe.hidden, recipe.branch, recipe.channels))
         self._scale()
@@ -77,22 +78,15 @@ class Selecting(Training):
         return {**super().identity, "encoder": str(self.encoder.loaded.facts.get("sha256", "")), "clips": names}
 
     @property
-    def per_epoch(self) -> int:
-        """Steps that see every clip once; the last clips of an odd number wait for another epoch."""
-        return max(1, len(self.maps) // self.recipe.batch)
-
-    @property
     def steps(self) -> int:
-        return self.recipe.epochs * self.per_epoch
+        return self.epochs.steps
 
     def rate(self, step: int) -> float:
         return half_cosine((step + 1) / self.steps, self.recipe.warmup)
 
     def batches(self, start: int) -> Iterable[tuple[Tensor, Tensor]]:
         for step in range(start, self.steps):
-            epoch, place = divmod(step, self.per_epoch)
-            order = np.random.default_rng((self.recipe.seed, epoch)).permutation(len(self.maps))
-            mine = self.share.own(order[place * self.recipe.batch : (place + 1) * self.recipe.batch].tolist())
+            mine = self.share.own(self.epochs.members(step))
             yield torch.stack([self.maps.embedded(i) for i in mine]), self.maps.targets[mine]
 
     def loss(self, step: int, data: tuple[Tensor, Tensor]) -> Loss:
@@ -135,7 +129,7 @@ def run_training(
     where = own_device(device)
     maps = make_maps(encoder, data, recipe.oracle, folder / "maps", Share.here())
     training = Selecting(recipe, where, encoder, maps)
-    fit(training, folder, every=max(1, training.per_epoch))
+    fit(training, folder, every=training.epochs.length)
     if not training.share.first:
         return None
     return finish(folder, training.ranker.cpu(), encoder, maps, held, recipe)

@@ -18,6 +18,7 @@ from patchlens.data.samples import SampleSet, Wanted
 from patchlens.encoders.loaded import Inputs
 from patchlens.encoders.patches import frame_choice
 from patchlens.limits import VideoError
+from patchlens.training.epochs import Epochs
 from patchlens.training.optimisers import Fit
 from patchlens.training.ranks import Share
 
@@ -87,13 +88,9 @@ class Clips:
         self.number = {c: i for i, c in enumerate(classes)}
         h, w = inputs.size_hw
         self.wanted = Wanted((round(h * LARGER), round(w * LARGER)), 2 * inputs.frames)
+        self.epochs = Epochs(len(samples), recipe.batch, recipe.epochs, recipe.seed)
         self.held: dict[int, Tensor | None] = {}
         self.room = HELD_BYTES
-
-    @property
-    def per_epoch(self) -> int:
-        """Steps in an epoch; the last, smaller batch is left out where there is another."""
-        return max(1, len(self.samples) // self.recipe.batch)
 
     @property
     def broken(self) -> list[str]:
@@ -118,9 +115,7 @@ class Clips:
                 yield torch.stack(made) if made else torch.empty(0), torch.tensor(labels)
 
     def _members(self, step: int) -> list[int]:
-        epoch, place = divmod(step, self.per_epoch)
-        order = np.random.default_rng((self.recipe.seed, 7, epoch)).permutation(len(self.samples))
-        return self.share.own(order[place * self.recipe.batch : (place + 1) * self.recipe.batch].tolist())
+        return self.share.own(self.epochs.members(step))
 
     def read(self, index: int) -> Tensor | None:
         """Frames of one video, larger and more than the model wants; None where it cannot be read."""

@@ -50,7 +50,7 @@ class FineTuning(Training):
 
     @property
     def steps(self) -> int:
-        return self.recipe.epochs * self.clips.per_epoch
+        return self.clips.epochs.steps
 
     def rate(self, step: int) -> float:
         return half_cosine((step + 1) / self.steps, self.recipe.warmup)
