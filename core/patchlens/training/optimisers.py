@@ -60,6 +60,12 @@ def orthogonal(matrix: Tensor) -> Tensor:
     return (x.T if len(matrix) > matrix.shape[1] else x).to(matrix.dtype)
 
 
+def remaining(modules: Iterable[nn.Module], taken: Iterable[nn.Parameter]) -> list[nn.Parameter]:
+    """The parameters of `modules` that are not among those taken."""
+    known = {id(p) for p in taken}
+    return [p for module in modules for p in module.parameters() if id(p) not in known]
+
+
 def muon_and_adamw(
     matrices: Iterable[nn.Parameter], others: list[dict[str, Any]], fit: Fit
 ) -> list[torch.optim.Optimizer]:

@@ -13,7 +13,7 @@ from patchlens.data.claims import truth
 from patchlens.data.stills import caption_batch
 from patchlens.encoders.words import Words
 from patchlens.training.loop import Loss, Training, ahead, fit
-from patchlens.training.optimisers import muon_and_adamw
+from patchlens.training.optimisers import muon_and_adamw, remaining
 from patchlens.training.precision import mixed, precision
 from patchlens.training.ranks import own_device
 from patchlens.training.tiny_clip import DualEncoder, Pairs, Recipe, losses, patches_at, rate
@@ -33,8 +33,7 @@ class TinyClip(Training):
         self.model = DualEncoder(recipe.seed).to(device)
         self.modules = {"model": self.model}
         matrices = [p for name, p in self.model.named_parameters() if p.ndim == 2 and "blocks" in name]
-        taken = {id(p) for p in matrices}
-        rest = [p for p in self.model.parameters() if id(p) not in taken]
+        rest = remaining([self.model], matrices)
         groups = [{"params": [p for p in rest if p.ndim > 1]}]
         groups += [{"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0}]  # norms and scales
         self.optimisers = muon_and_adamw(matrices, groups, recipe)

@@ -11,7 +11,7 @@ from torch import Tensor
 from patchlens.data.motions import batch
 from patchlens.encoders.patches import cut, normalise
 from patchlens.training.loop import Loss, Training, ahead, fit
-from patchlens.training.optimisers import muon_and_adamw
+from patchlens.training.optimisers import muon_and_adamw, remaining
 from patchlens.training.precision import mixed, precision
 from patchlens.training.ranks import own_device
 from patchlens.training.tiny_video import (
@@ -42,9 +42,8 @@ class TinyVideo(Training):
         self.vit, self.heads = (model.to(device) for model in first_model(recipe.seed))
         self.modules = {"vit": self.vit, "heads": self.heads}
         matrices = [p for p in self.vit.blocks.parameters() if p.ndim == 2]
-        taken = {id(p) for p in matrices}
-        rest = [p for m in self.modules.values() for p in m.parameters() if id(p) not in taken]
-        self.optimisers = muon_and_adamw(matrices, [{"params": rest}], recipe)
+        groups = [{"params": remaining(self.modules.values(), matrices)}]
+        self.optimisers = muon_and_adamw(matrices, groups, recipe)
         self.held_out = held_out
 
     @property
