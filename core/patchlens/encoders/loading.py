@@ -179,3 +179,11 @@ def initialise(vit: ViT, seed: int) -> ViT:
 def numbered(classes: int) -> tuple[str, ...]:
     """Names for a head whose classes have none."""
     return tuple(f"class {i}" for i in range(classes))
+
+
+def classes_of(settings: dict[str, Any], count: int) -> tuple[str, ...]:
+    """Names from a Hugging Face config's `id2label`, unless they are the library's placeholders."""
+    names = {int(key): str(name) for key, name in (settings.get("id2label") or {}).items()}
+    if set(names) != set(range(count)) or names.get(0, "").startswith("LABEL_"):
+        return numbered(count)
+    return tuple(names[i] for i in range(count))

@@ -14,7 +14,7 @@ from torch import Tensor
 from patchlens.encoders import weights as files
 from patchlens.encoders.catalog import CATALOG
 from patchlens.encoders.loaded import Inputs, Loaded
-from patchlens.encoders.loading import Foreign, fit, initialise, misfit, numbered, private_rng
+from patchlens.encoders.loading import Foreign, classes_of, fit, initialise, misfit, numbered, private_rng
 from patchlens.encoders.vit import ViT, ViTConfig
 
 MEAN, STD = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
@@ -56,7 +56,7 @@ def load(name: str, weights: str | None = None, seed: int = 0) -> Loaded:
     settings = {"attention_type": "joint_space_time"} | settings
     config = config_of(settings, _outputs(state, chosen.label))
     vit = fit(convert, state, config, chosen.label)
-    return Loaded(vit, inputs_of(config), _classes(settings, config.outputs), chosen.label,
+    return Loaded(vit, inputs_of(config), classes_of(settings, config.outputs), chosen.label,
                   chosen.facts | {"sha256": files.digest(path)})  # fmt: skip
 
 
@@ -117,14 +117,6 @@ def _outputs(state: dict[str, Tensor], what: str) -> int:
     if head is None:
         raise ValueError(f"{what} holds no classifier of a TimeSformer; give the file of a fine-tuned one.")
     return len(head)
-
-
-def _classes(settings: dict[str, Any], count: int) -> tuple[str, ...]:
-    """Names from `id2label`, unless they are the library's placeholders."""
-    names = {int(key): str(name) for key, name in (settings.get("id2label") or {}).items()}
-    if set(names) != set(range(count)) or names.get(0, "").startswith("LABEL_"):
-        return numbered(count)
-    return tuple(names[i] for i in range(count))
 
 
 def inputs_of(config: ViTConfig) -> Inputs:

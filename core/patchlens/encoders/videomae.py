@@ -16,7 +16,7 @@ from torch import Tensor
 from patchlens.encoders import weights as files
 from patchlens.encoders.catalog import CATALOG, Entry, Weights
 from patchlens.encoders.loaded import Inputs, Loaded
-from patchlens.encoders.loading import Foreign, fit, initialise, misfit, numbered, private_rng
+from patchlens.encoders.loading import Foreign, classes_of, fit, initialise, misfit, numbered, private_rng
 from patchlens.encoders.vit import ViT, ViTConfig
 
 HEADS = {384: 6, 768: 12, 1024: 16, 1280: 16}  # by width; the original files state none
@@ -50,7 +50,7 @@ def load(name: str, weights: str | None = None, seed: int = 0) -> Loaded:
     config = config_of(settings, _outputs(state, chosen.label), entry)
     vit = fit(convert, state, config, chosen.label)
     facts = chosen.facts | {"sha256": files.digest(path)}
-    return Loaded(vit, _inputs(config), _classes(settings, config.outputs), chosen.label, facts)
+    return Loaded(vit, _inputs(config), classes_of(settings, config.outputs), chosen.label, facts)
 
 
 def config_of(settings: dict[str, Any], outputs: int, entry: Entry | None = None) -> ViTConfig:
@@ -160,14 +160,6 @@ def _outputs(state: dict[str, Tensor], what: str) -> int:
             "as MCG-NJU/videomae-base-finetuned-kinetics."
         )
     return len(head)
-
-
-def _classes(settings: dict[str, Any], count: int) -> tuple[str, ...]:
-    """Names from `id2label`, unless they are the library's placeholders."""
-    names = {int(key): str(name) for key, name in (settings.get("id2label") or {}).items()}
-    if set(names) != set(range(count)) or names.get(0, "").startswith("LABEL_"):
-        return numbered(count)
-    return tuple(names[i] for i in range(count))
 
 
 def _inputs(config: ViTConfig) -> Inputs:
