@@ -1,7 +1,7 @@
 """Several plans on one clip, and several plans over a set of clips: what a notebook asks for in one line.
 
-`compare` decodes once and runs every plan; `sweep` measures accuracy against GMACs as the command of that name does. Both
-give objects that show themselves as a table, as a pandas frame and as a figure.
+`compare` runs every plan (the cache decodes once); `sweep` measures accuracy against GMACs as the command of that name
+does. Both give objects that show themselves as a table and as a pandas frame.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from patchlens.notebook import write
 from patchlens.types import Clip, Trace
 
 if TYPE_CHECKING:
@@ -44,17 +45,13 @@ class Comparison:
 
     def widget(self) -> Player:
         """The player with a lane for each plan."""
-        from patchlens.widget import player
-
-        return player(self.traces)
+        first, *rest = self.traces
+        return first.widget(*rest)
 
     def save_html(self, path: str | Path) -> Path:
         """Write the one-file offline report with a lane for each plan."""
-        from patchlens.cache import write_whole
-        from patchlens.views.report import html_report
-
-        write_whole(Path(path), html_report(*self.traces).encode())
-        return Path(path)
+        first, *rest = self.traces
+        return write(first, "html", path, rest)
 
     def _repr_html_(self) -> str:
         return _table(f"{self.traces[0].clip.source.name}: {len(self)} plans", self.to_frame())
@@ -72,9 +69,7 @@ def compare(video: str | Path | Clip, plans: Sequence[Any], **options: Any) -> C
 
     if not plans:
         raise ValueError("There is nothing to compare; give one or more plans, such as rlt:tau=0.1.")
-    first = pipeline.run(video, selector=plans[0], **options)
-    rest = [pipeline.run(video if not isinstance(video, Clip) else first.clip, selector=p, **options) for p in plans[1:]]
-    return Comparison((first, *rest))
+    return Comparison(tuple(pipeline.run(video, selector=plan, **options) for plan in plans))
 
 
 def _row(trace: Trace) -> dict[str, Any]:
@@ -136,18 +131,19 @@ def sweep(
     from patchlens.data.samples import SampleSet
     from patchlens.encoders.resident import load_encoder
     from patchlens.evaluation.provenance import provenance
-    from patchlens.evaluation.rows import metric, rows_of
+    from patchlens.evaluation.rows import swept
+    from patchlens.evaluation.shipped import record
     from patchlens.evaluation.sweep import SEEDS, measure_set
 
     model = load_encoder(encoder) if isinstance(encoder, str) else encoder
     samples = where if isinstance(where, SampleSet) else open_set(where, seed, limit)
     options = {"seeds": SEEDS, **options}
     table = measure_set(model, samples, plans, budgets=budgets, seed=seed, **options)
-    return Sweep({
-        "encoder": {**model.loaded.facts, **model.facts}, "data": samples.name, "n": len(table.names), "seed": seed,
-        "seeds": options["seeds"], "metric": metric(table), "rows": rows_of(table), "provenance": provenance(),
+    asked = {
         "command": f"patchlens.sweep({where!r}, {list(map(str, plans))}, limit={limit}, seed={seed})",
-    })  # fmt: skip
+        "seed": seed, "seeds": options["seeds"], "provenance": provenance(),
+    }  # fmt: skip
+    return Sweep(record(swept(table), model, samples.name, asked))
 
 
 def _table(title: str, frame: DataFrame) -> str:

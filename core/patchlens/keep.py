@@ -103,6 +103,14 @@ def ranking(scores: Scores, seed: int) -> np.ndarray:
     return np.lexsort((tie_hash(len(values), seed), -fine, -values))
 
 
+def ranks(scores: Scores, seed: int) -> np.ndarray:
+    """Rank 1..N of every token, 1 the best, int64 (N,): the inverse of `ranking`."""
+    order = ranking(scores, seed)
+    out = np.empty(len(order), np.int64)
+    out[order] = np.arange(1, len(order) + 1)
+    return out
+
+
 def _best(order: np.ndarray, allowed: np.ndarray, k: int) -> np.ndarray:
     """The first k token numbers of `order` that are allowed."""
     return order[allowed[order]][:k]

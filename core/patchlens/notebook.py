@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from patchlens.keep import ranking
+from patchlens.keep import ranks
 from patchlens.types import Trace
 
 if TYPE_CHECKING:
@@ -43,17 +43,16 @@ def frame(trace: Trace) -> DataFrame:
     t, y, x = np.unravel_index(token, (grid.t, grid.h, grid.w))
     columns: dict[str, Any] = {"token": token, "t": t, "y": y, "x": x, "time": trace.clip.times.numpy()[first][t]}
     for number, (scores, _) in enumerate(trace.stages, 1):
-        rank = np.empty(grid.n, np.int64)
-        rank[ranking(scores, trace.request.seed)] = token + 1
         suffix = "" if number == 1 else f"_{number}"
-        columns |= {f"score{suffix}": scores.values.numpy(), f"rank{suffix}": rank}
+        columns[f"score{suffix}"] = scores.values.numpy()
+        columns[f"rank{suffix}"] = ranks(scores, trace.request.seed)
     columns["kept"] = trace.keep.mask.numpy()
     if trace.keep.run_length is not None:
         columns["run_length"] = trace.keep.run_length.numpy()
     return pandas.DataFrame(columns)
 
 
-def figure(trace: Trace, kind: str = "scores") -> Figure:
+def figure(trace: Trace, kind: str) -> Figure:
     """A plotly figure of the trace; `kind` is one of `figures.OF_A_TRACE`.
 
     Raises KeyError naming the kinds.
@@ -72,13 +71,15 @@ def player(traces: Sequence[Trace], encoder: Any = None) -> Player:
     return alive(traces, encoder)
 
 
-def write(trace: Trace, kind: str, path: str | Path) -> Path:
+def write(trace: Trace, kind: str, path: str | Path, others: Sequence[Trace] = ()) -> Path:
     """Write the trace to a file (json, npz, html, mp4, png, ...), whole or not at all; returns the path.
+
+    `others` are further plans' traces, which a report (html) shows beside it.
 
     Raises ValueError where the folder is not there.
     """
     from patchlens.outputs import check_targets, save
 
     check_targets({kind: path}, Path(trace.clip.source.name))
-    save(trace, {kind: path})
+    save(trace, {kind: path}, others)
     return Path(path)

@@ -75,13 +75,11 @@ def _json(trace: Trace) -> bytes:
 
 def csv_bytes(trace: Trace) -> bytes:
     """One row per token: token, t, y, x, value and rank of each stage, kept (1 or 0), run (empty without runs)."""
-    from patchlens.keep import ranking
+    from patchlens.keep import ranks
 
-    n, seed, keep = trace.grid.n, trace.request.seed, trace.keep
-    ranks = [np.empty(n, int) for _ in trace.stages]
-    for rank, (scores, _) in zip(ranks, trace.stages, strict=True):
-        rank[ranking(scores, seed)] = np.arange(1, n + 1)
-    numbers = [""] if len(ranks) == 1 else range(1, len(ranks) + 1)
+    n, keep = trace.grid.n, trace.keep
+    ranked = [ranks(scores, trace.request.seed) for scores, _ in trace.stages]
+    numbers = [""] if len(ranked) == 1 else range(1, len(ranked) + 1)
     names = [f"{name}{i}" for i in numbers for name in ("value", "rank")]
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
@@ -89,7 +87,7 @@ def csv_bytes(trace: Trace) -> bytes:
     values = [scores.values.tolist() for scores, _ in trace.stages]
     runs = [""] * n if keep.run_length is None else keep.run_length.tolist()
     for token, (kept, run) in enumerate(zip(keep.mask.tolist(), runs, strict=True)):
-        judged = [x for v, r in zip(values, ranks, strict=True) for x in (f"{v[token]:.9g}", r[token])]
+        judged = [x for v, r in zip(values, ranked, strict=True) for x in (f"{v[token]:.9g}", r[token])]
         rows.writerow([token, *trace.grid.cell(token), *judged, int(kept), run])
     return text.getvalue().encode()
 

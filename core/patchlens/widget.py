@@ -64,12 +64,8 @@ def _player_class() -> type[Player]:
 
         def __init__(self, traces: list[Trace], encoder: Any) -> None:
             self.traces, self.encoder = traces, encoder
-            size = traces[0].grid.tubelet
-            super().__init__(
-                payloads=payloads(traces),
-                plans=[t.request.plan for t in traces],
-                frame=min(size * traces[0].grid.t // 2, size * traces[0].grid.t - 1),
-            )
+            plans = [t.request.plan for t in traces]
+            super().__init__(payloads=payloads(traces), plans=plans, frame=traces[0].grid.frames // 2)
             self.on_msg(lambda _, content, __: self.answer(content))
 
         @property

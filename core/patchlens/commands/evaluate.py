@@ -72,7 +72,7 @@ def sweep_command(
     from patchlens.data.datasets import open_set
     from patchlens.evaluation.markdown import by_group, check_group, table_of
     from patchlens.evaluation.provenance import provenance
-    from patchlens.evaluation.rows import difficulty_edges, metric, rows_of
+    from patchlens.evaluation.rows import swept
     from patchlens.evaluation.sweep import measure_runs
     from patchlens.outputs import check_targets
 
@@ -87,19 +87,17 @@ def sweep_command(
         runs, selector or SWEPT, budgets=budget or BUDGETS, views=views, seed=seed, seeds=seeds, frames=frames,
         resume=_parts(json), progress=Meter(),
     )  # fmt: skip
-    rows, notes = rows_of(table), [*samples.notes, *_told(table.skipped)]
-    if samples.classes and metric(table) != "right":
+    found, notes = swept(table), [*samples.notes, *_told(table.skipped)]
+    if samples.classes and found["metric"] != "right":
         notes.append(f"{model.name} does not know this set's labels: fidelity only, no accuracy.")
     if table.views.count > 1:
         notes.append(f"GMACs are of one view; an answer averages {table.views.count} ({views}).")
-    typer.echo(table_of(rows))
+    typer.echo(table_of(found["rows"]))
     if by is not None:
-        typer.echo(f"\n{by_group(rows, by)}")
+        typer.echo(f"\n{by_group(found['rows'], by)}")
     for note in notes:
         typer.echo(f"note: {note}")
-    result = {"rows": rows, "notes": notes, "n": len(table.names), "metric": metric(table),
-              "difficulty_edges": difficulty_edges(table), "skipped": list(table.skipped)}  # fmt: skip
-    _write(json, result, model, samples, asked)
+    _write(json, {**found, "notes": notes}, model, samples, asked)
 
 
 def principles_command(
@@ -185,11 +183,9 @@ def _write(
         return
     from patchlens.cache import write_whole
     from patchlens.evaluation.parts import forget
-    from patchlens.evaluation.shipped import dumps
+    from patchlens.evaluation.shipped import dumps, record
 
-    known = {k: model.loaded.facts.get(k) for k in ("sha256", "oracle_block")}  # which weights these figures are about
-    whole = {"encoder": model.facts | known, "data": samples.name, **asked, **result}
-    write_whole(json, dumps(whole).encode())
+    write_whole(json, dumps(record(result, model, samples.name, asked)).encode())
     forget(_parts(json))
 
 

@@ -21,7 +21,7 @@ from patchlens.encoders.packing import batches
 from patchlens.encoders.vit import Check
 from patchlens.evaluation.intervals import LEVEL, Interval
 from patchlens.evaluation.measure import BATCH_TOKENS
-from patchlens.keep import TopK, keep_of, ranking
+from patchlens.keep import TopK, keep_of, ranks
 from patchlens.metrics import cosine, probabilities
 from patchlens.types import Encoding, Grid, Keep, Scores, Trace
 
@@ -65,9 +65,7 @@ def faithfulness(
 
 def place_values(scores: Scores, seed: int) -> np.ndarray:
     """Distinct numbers (N,) in the order that a decision would take the tokens: N for the best, 1 for the worst."""
-    out = np.empty(len(scores.values), np.int64)
-    out[ranking(scores, seed)] = np.arange(len(out), 0, -1)
-    return out
+    return len(scores.values) + 1 - ranks(scores, seed)
 
 
 def within_tubelets(values: np.ndarray, grid: Grid, rng: np.random.Generator) -> np.ndarray:

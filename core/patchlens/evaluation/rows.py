@@ -38,6 +38,12 @@ def rows_of(table: Table) -> list[Row]:
     return rows + [_row(table, who, budget, runs) for (who, budget), runs in cells(table).items()]
 
 
+def swept(table: Table) -> dict[str, Any]:
+    """All that a sweep found, as plain data: rows, n, metric, difficulty_edges, skipped."""
+    return {"rows": rows_of(table), "n": len(table.names), "metric": metric(table),
+            "difficulty_edges": difficulty_edges(table), "skipped": list(table.skipped)}  # fmt: skip
+
+
 def cells(table: Table) -> dict[tuple[Contender, float | None], dict[Variant, np.ndarray]]:
     """The variants by contender and budget, each with its seeds."""
     out: dict[tuple[Contender, float | None], dict[Variant, np.ndarray]] = {}

@@ -8,9 +8,18 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from patchlens.encoders.encoder import Encoder
 
 SHIPPED = Path(__file__).resolve().parents[1] / "reference"
+
+
+def record(result: dict[str, Any], encoder: Encoder, data: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """A result with which weights it is about, which set, and what was asked (command, seed, ..., provenance)."""
+    known = {k: encoder.loaded.facts.get(k) for k in ("sha256", "oracle_block")}
+    return {"encoder": encoder.facts | known, "data": data, **asked, **result}
 
 
 def dumps(result: dict[str, Any]) -> str:
