@@ -11,7 +11,8 @@ from patchlens_app.asks import MOST_RANDOM_PARAMETERS
 from patchlens_app.assets import PLOTLY
 from patchlens_app.runs import SAVES
 
-OFFERED = frozenset({"logits", "gradients", "class_token", "frames", "attention"})  # what some encoder offers
+# what some encoder offers (see Encoder.offers)
+OFFERED = frozenset("logits gradients class_token frames attention embeddings".split())
 
 
 def about() -> dict[str, Any]:

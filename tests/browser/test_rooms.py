@@ -125,6 +125,7 @@ def test_a_link_brings_the_whole_view_back(dashboard: Any) -> None:
         "#v=1&sample=<script>window.hacked=1</script>&room=__proto__&encoder=constructor",
         "#v=1&sample=pan&plan=${alert(1)}&label=<img src=x onerror=window.hacked=1>",
         "#v=1&sample=pan&frame=999999999&patch=99999&pins=1.x.-5&zoom=NaN:1:2&overlay=toString&lane=7",
+        "#v=1&sample=pan&room=cellar",
         "#nonsense",
         "#v=9&sample=pan",
     ],

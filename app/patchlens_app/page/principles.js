@@ -3,8 +3,6 @@
  */
 import { el } from "./dom.js";
 
-const VERDICTS = { holds: "holds", "does not hold": "does not hold" };
-
 /** What to look at for each principle, by its number. */
 const SCENES = {
   1: { sample: "busy", plans: ["random:keep=0.3", "motion:keep=0.3", "saliency:keep=0.3"] },
@@ -31,11 +29,10 @@ export class PrinciplesRoom {
 
   item({ number, claim, verdict, text, figures }, encoder, host) {
     const see = () => host.show({ encoder, ...SCENES[number] });
-    const words = VERDICTS[verdict] ?? verdict;
     return el(
       "li.pl-finding",
       {},
-      el("p.pl-claim", {}, el("strong", {}, claim), el("span.pl-verdict", { "data-verdict": verdict }, words)),
+      el("p.pl-claim", {}, el("strong", {}, claim), el("span.pl-verdict", { "data-verdict": verdict }, verdict)),
       el("p", {}, text),
       el("details.pl-details", {}, el("summary", {}, "All figures"), el("pre.pl-figures", { tabindex: 0 }, JSON.stringify(figures, null, 1))),
       SCENES[number] ? el("button.pl-button", { type: "button", onclick: see }, "See it on a clip") : null,

@@ -97,8 +97,8 @@ export class Rooms {
 
   /** Show a room around whatever is on the screen. */
   enter(id) {
-    const room = ALL_ROOMS[id] ?? ROOMS.explore;
-    this.current = ALL_ROOMS[id] ? id : "explore";
+    this.current = Object.hasOwn(ALL_ROOMS, id) ? id : "explore"; // a link may name any room
+    const room = ALL_ROOMS[this.current];
     Object.keys(ALL_ROOMS).forEach((name, i) => {
       this.buttons[i].setAttribute("aria-selected", String(name === this.current));
       this.buttons[i].tabIndex = name === this.current ? 0 : -1;
