@@ -12,7 +12,7 @@ from patchlens_app.assets import PLOTLY
 from patchlens_app.runs import SAVES
 
 # what some encoder offers (see Encoder.offers)
-OFFERED = frozenset("logits gradients class_token frames attention embeddings".split())
+OFFERED = frozenset({"logits", "gradients", "class_token", "frames", "attention", "embeddings"})
 
 
 def about() -> dict[str, Any]:

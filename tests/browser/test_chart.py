@@ -202,6 +202,7 @@ def test_without_plotly_the_table_stands_in(new_page: Any, monkeypatch: pytest.M
     page.wait_for_timeout(500)
     assert page.locator(".pl-chart").is_hidden()
     page.click("summary >> text=The curves as a table")
+    page.wait_for_selector(".pl-slot .pl-values tbody tr")  # the table is made by the toggle event, a task later
     assert page.locator(".pl-slot .pl-values tbody tr").count() == 1 + 5 + 4 + 5 + 5 + 1
     assert "of the tokens" in page.inner_text(".pl-standing")
 

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,14 +62,24 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     process.wait(20)
 
 
+PROMPT = "n => document.querySelectorAll('.jp-CodeCell')[n].querySelector('.jp-InputPrompt').textContent"
+TAKEN = f"([n, before]) => ({PROMPT})(n) !== before"
+DONE = f"n => /\\d/.test(({PROMPT})(n))"
+
+
 def run_cell(page: Any, number: int) -> str:
     """Run cell `number` and return its text output."""
+    from playwright.sync_api import TimeoutError
+
     cell = page.locator(".jp-Notebook .jp-CodeCell").nth(number)
-    cell.locator(".cm-content").click()
-    page.keyboard.press("Control+Enter")
-    cell.locator(".jp-InputPrompt:has-text('[*]')").wait_for(state="detached")
-    done = "n => /\\d/.test(document.querySelectorAll('.jp-CodeCell')[n].querySelector('.jp-InputPrompt').textContent)"
-    page.wait_for_function(done, arg=number)
+    before = page.evaluate(PROMPT, number)
+    for _ in range(10):  # JupyterLab forgets a cell that is run while its session is still being made
+        cell.locator(".cm-content").click()
+        page.keyboard.press("Control+Enter")
+        with suppress(TimeoutError):
+            page.wait_for_function(TAKEN, arg=[number, before], timeout=20_000)
+            break
+    page.wait_for_function(DONE, arg=number)
     outputs = cell.locator(".jp-OutputArea-output")
     return outputs.first.inner_text() if outputs.count() else ""
 

@@ -11,6 +11,7 @@ import toys
 from clips import encode, moving
 from patchlens.attention import attention_gmacs
 from patchlens.selectors.cues import AttentionReceived, Motion, Saliency, spectral_residual
+from patchlens.selectors.residuals import Residuals
 from patchlens.types import Clip, MotionMap
 
 # --- Motion ---
@@ -138,3 +139,17 @@ def test_saliency_is_in_units_of_the_frames_mean():
 
 def test_a_black_frame_has_no_nan():
     assert torch.isfinite(spectral_residual(torch.zeros(32, 32, 3, dtype=torch.uint8))).all()
+
+
+# --- Residuals ---
+
+
+def test_residuals_are_what_motion_does_not_explain():
+    """A sliding texture is explained; a square that appears on it is not."""
+    frames = torch.from_numpy(moving(4, dx=3, height=96, width=160))
+    frames[2:, 32:64, 64:96] = 250
+    encoder = toys.frame_cls(grid=(1, 3, 5), patch=32)
+    tokens = encoder.tokens(Clip.from_frames(frames))
+    found = tokens.grid.volume(Residuals().score(tokens, toys.context(encoder, Clip.from_frames(frames))).values)
+    assert int(found[2].argmax()) == 1 * 5 + 2, "the patch in which the square appears"
+    assert found[2].max() > 10 * found[1].max() and torch.equal(found[0], found[1])

@@ -8,9 +8,13 @@ import shutil
 import pytest
 import torch
 from patchlens.encoders.catalog import BUNDLED
+from patchlens.encoders.reference import load
+from patchlens.encoders.weights import digest
 from patchlens.training.controls import add_to_card, card_text, measure_control, section
+from patchlens.training.loop import fit
+from patchlens.training.optimisers import fading
 from patchlens.training.tiny_video import Recipe
-from patchlens.training.tiny_video_run import TinyVideo
+from patchlens.training.tiny_video_run import TinyVideo, run_training
 
 SHIPPED = BUNDLED / "tiny-video.safetensors"
 
@@ -40,7 +44,21 @@ def test_a_control_is_measured_and_told(tmp_path):
     ("interval", "said"), [((0.1, 0.35), "holds"), ((0.3, 0.4), "undecided"), ((0.36, 0.5), "does not hold")]
 )
 def test_the_bar_is_judged_by_the_interval(interval, said):
-    trained = {"clips": 83_200, "steps": 1_300, "commit": "abc"}
+    trained = {"clips": 83_200, "steps": 1_300, "commit": "abc", "init": ""}
     accuracy = {"top1": sum(interval) / 2, "interval": interval, "clips": 1024}
     *_, row = section([{"control": "shuffled", "accuracy": accuracy, "trained": trained}])
-    assert row.endswith(f"| {said} |") and "83,200 clips" in row
+    assert row.endswith(f"| {said} |") and "83,200 clips" in row and "random start" in row
+
+
+def test_a_control_goes_on_from_weights(tmp_path):
+    start = load("tiny-video").vit.state_dict()
+    recipe = Recipe.going_on(digest(SHIPPED), clips=8, batch=8, single=True)
+    assert fading(0.0, recipe.easy_until) == 0 and recipe.biased_until == 0 and recipe.lr < Recipe().lr
+    training = TinyVideo(recipe, torch.device("cpu"), held_out=8, start=start)
+    fit(training, tmp_path)
+    moved = [float((training.vit.state_dict()[name] - x).abs().max()) for name, x in start.items()]
+    assert 0 < max(moved) < 0.05, "one small step from the shipped weights"
+    found = json.loads(measure_control(tmp_path, "single", training, clips=8).read_text())
+    assert found["trained"]["init"] == digest(SHIPPED)
+    with pytest.raises(ValueError, match="no reference model"):
+        run_training(tmp_path / "else", clips=64, control="single", init=str(BUNDLED / "tiny-clip-words.json"))

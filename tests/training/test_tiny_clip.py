@@ -12,23 +12,28 @@ from patchlens.data.wording import WORDS
 from patchlens.encoders.block import Attention
 from patchlens.encoders.open_clip import convert
 from patchlens.encoders.packing import Segments
-from patchlens.encoders.tiny_clip import load_tiny_clip, open_clip_model, to_open_clip
+from patchlens.encoders.patches import cut, normalise
+from patchlens.encoders.tiny_clip import FILE, load_tiny_clip, open_clip_model, to_open_clip
+from patchlens.encoders.weights import digest
 from patchlens.encoders.words import Words
 from patchlens.training.checkpoints import rows_of
 from patchlens.training.loop import fit
 from patchlens.training.ranks import Share
 from patchlens.training.tiny_clip import (
+    MEAN,
+    STD,
     DenseAttention,
     DualEncoder,
     Pairs,
     Recipe,
     contrast,
+    parting,
     patches_at,
     token_targets,
     true_of,
 )
-from patchlens.training.tiny_clip_card import write
-from patchlens.training.tiny_clip_run import TinyClip
+from patchlens.training.tiny_clip_card import as_markdown, card_of, write
+from patchlens.training.tiny_clip_run import TinyClip, run_training
 
 CPU = torch.device("cpu")
 SHORT = Recipe(frames=20 * 16, batch=16)
@@ -128,6 +133,19 @@ def test_positives_are_all_true_captions_and_open_ones_do_not_count() -> None:
     assert contrast(frames, texts, aside, torch.tensor(30.0)) < 1e-4
 
 
+def test_parting_wants_true_frames_above_the_mean_and_false_ones_below() -> None:
+    frames, true = torch.eye(3), torch.tensor([[1.0, 0.0, 0.0]])
+    good = parting(frames, torch.tensor([[0.9, 0.0, 0.0]]), true)
+    half = parting(frames, torch.tensor([[0.9, 0.0, 0.3]]), true)
+    shifted = parting(frames, torch.tensor([[0.9, 0.0, 0.0]]) - 0.4, true)
+    assert half > 2 * good, "a half-true frame above the mean is found with the true one"
+    assert torch.isclose(good, shifted), "what all frames share changes nothing"
+    aside = parting(frames, torch.tensor([[0.9, 0.0, 0.3]]), torch.tensor([[1.0, 0.0, 0.5]]))
+    assert aside < half, "where truth is open, nothing is asked"
+    none = torch.cat([true, torch.zeros(1, 3)])
+    assert torch.isclose(parting(frames, torch.tensor([[0.9, 0.0, 0.0], [0.3, 0.3, 0.3]]), none), good)
+
+
 def test_patches_know_their_object() -> None:
     boxes = torch.tensor([[[0.25, 0.25, 0.3], [0.75, 0.75, 0.2]], [[0, 0, 0], [0, 0, 0]]])
     index = torch.arange(144).expand(2, -1)
@@ -140,6 +158,34 @@ def test_most_steps_drop_patches_and_the_last_see_all() -> None:
     early = [patches_at(step, Recipe(), 144, generator) for step in range(200)]
     assert min(early) >= 43 and max(early) <= 94
     assert patches_at(Recipe().steps - 1, Recipe(), 144, generator) == 144
+
+
+def test_it_goes_on_from_weights(tmp_path: Path) -> None:
+    recipe = Recipe.going_on(digest(FILE), frames=16, batch=16)
+    assert recipe.parting_weight > Recipe().parting_weight == 0 and recipe.lr < Recipe().lr
+    training = TinyClip(recipe, CPU, held_out=16, start=FILE)
+    whole = torch.arange(144).expand(2, -1)
+    frames = torch.from_numpy(caption_batch(range(2)).frames)
+    with torch.no_grad():
+        ours = training.model.eval().encode_frames(frames, whole).out
+    before = load_tiny_clip(FILE)
+    patches = cut(frames[:, None], 1, 8).flatten(2).reshape(-1, 3, 64)
+    with torch.no_grad():
+        theirs = before.vit(before.vit.embed(normalise(patches, MEAN, STD), whole.flatten()), (144, 144)).out
+    assert torch.allclose(ours, theirs, atol=1e-5), "it starts as the file's model"
+    fit(training, tmp_path)
+    moved = [float((training.model.vit.state_dict()[name] - x).abs().max()) for name, x in before.vit.state_dict().items()]
+    assert 0 < max(moved) < 0.05, "one small step"
+    with pytest.raises(ValueError, match="no tiny-clip of PatchLens"):
+        run_training(tmp_path / "else", frames=128, init=str(FILE.with_name("tiny-video.md")))
+
+
+def test_the_card_tells_every_run() -> None:
+    card = card_of(FILE)
+    first = {name: card[name] for name in ("recipe", "trained")} | {"recipe": {**card["recipe"], "init": ""}}
+    recipe = {**card["recipe"], "init": "abc", "frames": 640, "heads_until": 0.0}
+    text = as_markdown({**card, "recipe": recipe, "before": first})
+    assert text.index("from a random start") < text.index("--frames 640 --seed 0 --init FILE`, from the weights above")
 
 
 @pytest.mark.slow

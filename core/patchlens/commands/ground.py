@@ -84,6 +84,37 @@ def grounding_command(
         forget(parts)
 
 
+def zeroshot_command(
+    where: Annotated[str, typer.Argument(help="a folder of class sub-folders (or with labels.csv), or a list")],
+    template: Annotated[
+        list[str] | None, typer.Option(help='sentence with {} for the class, as in "a video of {}"; repeatable')
+    ] = None,
+    encoder: Encoder = "ViT-B-32",
+    weights: Weights = None,
+    interleave: Interleave = 2,
+    drop: Drop = 0.85,
+    strategy: Strategy = "motion",
+    no_residual: NoResidual = False,
+    no_cuts: NoCuts = False,
+    residual: Residual = None,
+    frames: Annotated[int, typer.Option(min=1, max=512, help="frames per clip")] = 16,
+    seed: Seed = 3,
+    limit: Annotated[int | None, typer.Option(min=1, help="at most so many clips")] = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+) -> None:
+    """Zero-shot accuracy by prompts, with every frame in full and interleaved (ResidualViT), as JSON."""
+    from patchlens.data.datasets import open_set
+    from patchlens.encoders.resident import load_encoder
+    from patchlens.evaluation.zeroshot import TEMPLATE, classify
+
+    model = load_encoder(encoder, weights, seed=seed, device=device, dtype=dtype, residual=residual)
+    plan = schedule(interleave, drop, strategy, no_residual, no_cuts)
+    samples = open_set(where, seed, limit)
+    found = classify(model, samples, plan, template or [TEMPLATE], frames, seed, _progress("clips"))
+    typer.echo(json_module.dumps(found.as_dict(), indent=2))
+
+
 def ground_command(
     video: Annotated[Path, typer.Argument(help="a video file")],
     sentence: Annotated[str, typer.Argument(help="what to look for")],

@@ -10,6 +10,7 @@ import typer
 Out = Annotated[Path, typer.Option(help="folder for checkpoints, log, card and the finished model")]
 Seed = Annotated[int, typer.Option(help="of the training stream and the first weights")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps")]
+Init = Annotated[str | None, typer.Option(help='weights to go on from: "bundled", or a file of this training')]
 CONTROLS = "none, shuffled (frames in random order) or single (one frame)"
 
 
@@ -19,11 +20,12 @@ def tiny_video_command(
     seed: Seed = 0,
     device: Device = "auto",
     control: Annotated[str, typer.Option(help=CONTROLS)] = "none",
+    init: Init = None,
 ) -> None:
     """Train the bundled space-time model on procedural motions; resumes from its last checkpoint."""
     from patchlens.training.tiny_video_run import run_training
 
-    run_training(out, clips=clips, seed=seed, device=device, control=control)
+    run_training(out, clips=clips, seed=seed, device=device, control=control, init=init)
 
 
 def card_command(
@@ -41,8 +43,9 @@ def tiny_clip_command(
     frames: Annotated[int, typer.Option(min=64, help="training frames with captions, drawn on the fly")] = 256_000,
     seed: Seed = 0,
     device: Device = "auto",
+    init: Init = None,
 ) -> None:
     """Train the bundled dual encoder on procedural scenes and captions; resumes from its last checkpoint."""
     from patchlens.training.tiny_clip_run import run_training
 
-    run_training(out, frames=frames, seed=seed, device=device)
+    run_training(out, frames=frames, seed=seed, device=device, init=init)

@@ -30,7 +30,13 @@ def measure_control(folder: Path, control: str, training: TinyVideo, clips: int 
     result = {
         "control": control,
         "accuracy": {"top1": found.mean, "interval": found.ends, "clips": clips},
-        "trained": {"clips": recipe.clips, "steps": recipe.steps, "seed": recipe.seed, **provenance()},
+        "trained": {
+            "clips": recipe.clips,
+            "steps": recipe.steps,
+            "seed": recipe.seed,
+            "init": recipe.init,
+            **provenance(),
+        },
     }
     path = folder / "control.json"
     write_whole(path, json.dumps(result, indent=1).encode())
@@ -66,7 +72,9 @@ def card_text(weights: Path) -> str:
 def _read(folder: Path) -> dict[str, Any]:
     path = folder / "control.json"
     if not path.exists():
-        raise ValueError(f"{folder} holds no finished control; `patchlens train tiny-video --control single` makes one.")
+        raise ValueError(
+            f"{folder} holds no finished control; `patchlens train tiny-video --control single` makes one."
+        )
     return json.loads(path.read_text())
 
 
@@ -91,5 +99,6 @@ def _row(control: dict[str, Any]) -> str:
     low, high = found["interval"]
     verdict = "holds" if high <= MOST else "does not hold" if low > MOST else "undecided"
     rate = f"{100 * found['top1']:.1f} % [{100 * low:.1f}, {100 * high:.1f}] (n = {found['clips']})"
-    run = f"{trained['clips']:,} clips, {trained['steps']:,} steps, commit {trained['commit']}"
+    start = "from these weights on" if trained["init"] else "from a random start"
+    run = f"{trained['clips']:,} clips, {trained['steps']:,} steps, {start}, commit {trained['commit']}"
     return f"| {SEES[control['control']]} | {rate} | {run} | {verdict} |"

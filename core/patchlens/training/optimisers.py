@@ -79,6 +79,11 @@ def trapezoid(at: float, warmup: float, decay_from: float) -> float:
     return min(1.0, at / warmup, (1 - at) / (1 - decay_from))
 
 
+def fading(at: float, until: float) -> float:
+    """What helps at the start: 1 at the first step, falling to 0 at the share `until` of the run; 0 without a start."""
+    return max(0.0, 1 - at / until) if until else 0.0
+
+
 def half_cosine(at: float, warmup: float) -> float:
     """Learning-rate factor at a share of the run: linear warm-up, then half a cosine to zero."""
     return at / warmup if at < warmup else 0.5 * (1 + math.cos(math.pi * (at - warmup) / (1 - warmup)))

@@ -12,6 +12,8 @@ import math
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +25,7 @@ from torch.utils.data import IterableDataset
 from patchlens.data.claims import ATTRIBUTES, truth
 from patchlens.data.stills import caption_batch
 from patchlens.encoders.block import Attention
-from patchlens.encoders.open_clip import config_of
+from patchlens.encoders.open_clip import config_of, convert
 from patchlens.encoders.packing import Segments
 from patchlens.encoders.patches import cut, normalise
 from patchlens.encoders.tiny_clip import open_clip_model
@@ -36,6 +38,8 @@ from patchlens.training.ranks import Share, gather
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 TRAIN_SEED = 1
 NAMED = ("colour", "shape", "pattern", "size")
+# How `parting` sees a video: the share of it that a sentence is true of, how steeply, and by how much at least, as cosines.
+PRESENT, STEEP, ABOVE, BELOW = 0.12, 20.0, 0.15, 0.03
 SIZES = tuple(len(ATTRIBUTES[name]) for name in NAMED)
 
 
@@ -51,7 +55,18 @@ class Recipe(Fit):
     whole_from: float = 0.93
     empty: float = 0.04
     negative_weight: float = 1.0
+    parting_weight: float = 0.0
     most_scale: float = 40.0
+    init: str = ""  # digest of the weights that the run went on from; "": a random start
+
+    @classmethod
+    def going_on(cls, init: str, **fields: Any) -> Recipe:
+        """From weights that are trained (of digest `init`): no heads, and `parting` in place of `flatness`.
+
+        Such weights rank frames well, but grounding cuts at the mean similarity, which half-true frames pass.
+        """
+        rates = dict(lr=0.6 * cls.lr, warmup=0.05, decay_from=0.4, heads_until=0.0, whole_from=0.8)
+        return cls(init=init, negative_weight=0.0, parting_weight=6.0, most_scale=20.0, **rates, **fields)
 
     @property
     def steps(self) -> int:
@@ -74,19 +89,22 @@ class DenseAttention(Attention):
 
 
 class DualEncoder(nn.Module):
-    """Our ViT for frames and open_clip's text tower, with the heads that only training uses."""
+    """Our ViT for frames and open_clip's text tower, random or from a file, with the heads that only training uses."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, start: Path | None = None) -> None:
         super().__init__()
-        text = open_clip_model(seed=seed)
-        config = config_of(text.visual)
+        text = open_clip_model(start, seed)
+        config, towers = config_of(text.visual), text.visual.state_dict()
         del text.visual
         self.text = text.train()
         torch.manual_seed(seed)
         self.vit = ViT(config)
         for block in self.vit.blocks:
             block.attention = DenseAttention(config)
-        initialise(self.vit, picture_table(config))
+        if start is None:
+            initialise(self.vit, picture_table(config))
+        else:
+            self.vit.load_state_dict(convert(towers, config))
         self.norm = nn.LayerNorm(config.width)
         self.token_head = nn.Linear(config.width, 1 + sum(SIZES))
         self.frame_head = nn.Linear(config.outputs, sum(SIZES) + 9)
@@ -178,6 +196,21 @@ def flatness(frames: Tensor, texts: Tensor, true: Tensor) -> Tensor:
     return (texts @ frames.T)[true == 0].square().mean()
 
 
+def parting(frames: Tensor, texts: Tensor, true: Tensor) -> Tensor:
+    """How far each caption's true frames are above, and its false ones below, its mean over a video: two soft hinges.
+
+    The mean is that of a video of which the caption is true for a share PRESENT; captions true of no frame are left out.
+    Source: grounding keeps what lies above the mean (algorithms.md 2.7).
+    """
+    cosines, right, wrong = texts @ frames.T, (true == 1).float(), (true == 0).float()
+    yes, no = right.sum(1).clamp_min(1), wrong.sum(1).clamp_min(1)
+    mean = PRESENT * (cosines * right).sum(1) / yes + (1 - PRESENT) * (cosines * wrong).sum(1) / no
+    over = cosines - mean[:, None]
+    lost = (F.softplus(STEEP * (ABOVE - over)) * right).sum(1) / yes
+    found = (F.softplus(STEEP * (BELOW + over)) * wrong).sum(1) / no
+    return (lost + found)[right.any(1)].mean()
+
+
 def token_targets(boxes: Tensor, index: Tensor, side: int) -> Tensor:
     """Which object (0 or 1) each patch `index` (B,k) of a `side` x `side` grid shows, or -1."""
     at = (torch.stack([index % side, index // side], -1) + 0.5) / side  # (B,k,2)
@@ -230,7 +263,7 @@ def losses(model: DualEncoder, data: dict[str, Tensor], index: Tensor, fade: flo
     true = true_of(*(gather(data[name].to(device)) for name in ("claims", "facts"))).to(device)
     with torch.autocast(device.type, enabled=False):
         task = contrast(frames, texts, true, model.scale.clamp(max=r.most_scale))
-        loss = task + r.negative_weight * flatness(frames, texts, true)
+        loss = task + r.negative_weight * flatness(frames, texts, true) + r.parting_weight * parting(frames, texts, true)
     if fade > 0:
         loss = loss + fade * helping_loss(model, output, data, index)
     return loss, task

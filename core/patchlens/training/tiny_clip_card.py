@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import save
 
 from patchlens.cache import write_whole
@@ -26,12 +27,18 @@ KINDS = ("colour", "shape", "pattern", "size", "place", "place", "relation")
 
 
 def finish(
-    folder: Path, model: DualEncoder, recipe: Recipe, precision: str, queries: int = 2000, dtype: str = "float32"
+    folder: Path,
+    model: DualEncoder,
+    recipe: Recipe,
+    precision: str,
+    queries: int = 2000,
+    dtype: str = "float32",
+    before: dict[str, Any] | None = None,
 ) -> Path:
     """Write `tiny-clip.safetensors` (which open_clip loads) and `tiny-clip.md` into `folder`; returns the first.
 
     precision says in words what the training computed in. The weights are measured in `dtype` as read back from the file;
-    `queries` is how many sentences are grounded.
+    `queries` is how many sentences are grounded; `before` is the card of the weights that the training went on from.
     """
     target = folder / f"{NAME}.safetensors"
     write(target, model, {})
@@ -44,9 +51,27 @@ def finish(
         "tells_apart": tells_apart(encoder),
         "grounding": evaluate_scenes(encoder, queries),
     }
+    if before:
+        card["before"] = {name: before[name] for name in ("recipe", "trained", "before") if name in before}
     write(target, model, card)
     (folder / f"{NAME}.md").write_text(as_markdown(card), encoding="utf-8")
     return target
+
+
+def card_of(path: Path) -> dict[str, Any]:
+    """The card in a file that this training wrote.
+
+    Raises ValueError where it is no such file.
+    """
+    try:
+        with safe_open(str(path), "pt") as file:
+            return json.loads(file.metadata()["card"])
+    except FileNotFoundError:
+        raise ValueError(f"There is no file {path.name}; make it by `patchlens train {NAME}`.") from None
+    except Exception as error:
+        raise ValueError(
+            f"{path.name} is no {NAME} of PatchLens ({error}); give a file that its training wrote."
+        ) from error
 
 
 def write(path: Path, model: DualEncoder, card: dict[str, Any]) -> None:
@@ -98,14 +123,11 @@ def as_markdown(card: dict[str, Any]) -> str:
         f'open_clip itself loads it: `open_clip.add_model_config("{NAME}.json")`, then',
         f"`open_clip.create_model({file})`.",
         "",
-        f"Trained by `patchlens train {NAME} --frames {recipe['frames']} --seed {recipe['seed']}`:",
-        f"{trained['steps']} steps of {recipe['batch']} frames, {trained['precision']}, {ran_on(trained)}.",
+        "Contrastive; every caption that is true of a frame counts as its positive; captions with one claim changed",
+        "are further negatives. Test frames and videos hold 16 pairs of colour and shape that no training frame or",
+        "caption held. Trained by",
         "",
-        "Contrastive, from a random start; every caption that is true of a frame counts as its positive; captions",
-        "with one claim changed are further negatives. Patches are dropped at random (35 to 70 %) until",
-        f"{100 * recipe['whole_from']:.0f} % of the steps; heads that name what is in each patch and frame help until",
-        f"{100 * recipe['heads_until']:.0f} %. Test frames and videos hold 16 pairs of colour and shape that no",
-        "training frame or caption held.",
+        *_runs(card),
         "",
         f"Measured in {card['measured_in']} on the CPU.",
         "",
@@ -132,6 +154,24 @@ def as_markdown(card: dict[str, Any]) -> str:
         "once; words outside its vocabulary are refused by name. On real footage its similarities mean nothing.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _runs(card: dict[str, Any]) -> list[str]:
+    """One item for each command that the weights went through, the first one first."""
+    recipe, trained = card["recipe"], card["trained"]
+    going_on = " --init FILE" if recipe.get("init") else ""
+    command = f"patchlens train {NAME} --frames {recipe['frames']} --seed {recipe['seed']}{going_on}"
+    heads = f"{100 * recipe['heads_until']:.0f} %"
+    helped = f", heads that name what is in each patch and frame until {heads}" if recipe["heads_until"] else ""
+    start = "from the weights above" if going_on else "from a random start"
+    return [
+        *(_runs(card["before"]) if "before" in card else []),
+        f"- `{command}`, {start}:",
+        f"  {trained['steps']} steps of {recipe['batch']} frames, {trained['precision']}, {ran_on(trained)}.",
+        f"  Patches dropped at random (35 to 70 %) until {100 * recipe['whole_from']:.0f} % of the steps{helped}.",
+        f"  Beside the contrast, squared cosines of false pairs weigh {recipe['negative_weight']:g}, and how true and",
+        f"  false frames lie about a sentence's mean, where grounding cuts, weighs {recipe.get('parting_weight', 0):g}.",
+    ]
 
 
 def _recall(row: dict[str, Any]) -> str:

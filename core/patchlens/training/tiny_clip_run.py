@@ -11,9 +11,11 @@ from torch import Tensor
 
 from patchlens.data.claims import truth
 from patchlens.data.stills import caption_batch
+from patchlens.encoders.tiny_clip import FILE
+from patchlens.encoders.weights import digest
 from patchlens.encoders.words import Words
 from patchlens.training.loop import Loss, Training, ahead, fit
-from patchlens.training.optimisers import muon_and_adamw, remaining
+from patchlens.training.optimisers import fading, muon_and_adamw, remaining
 from patchlens.training.precision import mixed, precision
 from patchlens.training.ranks import own_device
 from patchlens.training.tiny_clip import DualEncoder, Pairs, Recipe, losses, patches_at, rate
@@ -28,9 +30,9 @@ class TinyClip(Training):
     unit, figures, checks = "frames", ("task", "scale"), ("r1", "r1_true")
     recipe: Recipe
 
-    def __init__(self, recipe: Recipe, device: torch.device, held_out: int = 256) -> None:
+    def __init__(self, recipe: Recipe, device: torch.device, held_out: int = 256, start: Path | None = None) -> None:
         super().__init__(recipe, device)
-        self.model = DualEncoder(recipe.seed).to(device)
+        self.model = DualEncoder(recipe.seed, start).to(device)
         self.modules = {"model": self.model}
         matrices = [p for name, p in self.model.named_parameters() if p.ndim == 2 and "blocks" in name]
         rest = remaining([self.model], matrices)
@@ -53,7 +55,7 @@ class TinyClip(Training):
         r, tokens = self.recipe, self.model.vit.config.tokens
         k = patches_at(step, r, tokens, self.generator)
         noise = self.share.own(torch.rand(r.batch, tokens, generator=self.generator))
-        fade = min(1.0, 3 * (1 - step / r.steps / r.heads_until))
+        fade = min(1.0, 3 * fading(step / r.steps, r.heads_until))
         with mixed(self.device):
             loss, task = losses(self.model, data, noise.topk(k, 1).indices.sort(1).values, fade, r)
         return Loss(loss, len(noise), {"task": task, "scale": self.model.scale})
@@ -77,14 +79,26 @@ class TinyClip(Training):
 
 
 def run_training(
-    folder: Path, frames: int = Recipe.frames, seed: int = 0, device: str = "auto", queries: int = 2000
+    folder: Path,
+    frames: int = Recipe.frames,
+    seed: int = 0,
+    device: str = "auto",
+    init: str | None = None,
+    queries: int = 2000,
 ) -> None:
-    """The whole of `patchlens train tiny-clip`: train (or resume), measure, and write model and card into `folder`."""
-    from patchlens.training.tiny_clip_card import finish
+    """The whole of `patchlens train tiny-clip`: train (or resume), measure, and write model and card into `folder`.
 
-    recipe = Recipe(frames=frames, seed=seed)
+    init: weights to go on from ("bundled" or a file); without it they are random.
+    Raises ValueError for a file that is no tiny-clip.
+    """
+    from patchlens.training.tiny_clip_card import card_of, finish
+
+    start = FILE if init == "bundled" else Path(init) if init else None
+    before = card_of(start) if start else {}
+    fields = {"frames": frames, "seed": seed}
+    recipe = Recipe.going_on(digest(start), **fields) if start else Recipe(**fields)
     on = own_device(device)
-    training = TinyClip(recipe, on)
+    training = TinyClip(recipe, on, start=start)
     fit(training, folder, EVERY, CHECK)
     if training.share.first:
-        print(f"wrote {finish(folder, training.model.cpu(), recipe, precision(on), queries)}")
+        print(f"wrote {finish(folder, training.model.cpu(), recipe, precision(on), queries, before=before)}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from patchlens.encoders.patches import cut, normalise
 from patchlens.encoders.reference import CONFIG, MEAN, STD
 from patchlens.encoders.vit import ViT, ViTConfig
 from patchlens.training.first_weights import initialise
-from patchlens.training.optimisers import Fit, trapezoid
+from patchlens.training.optimisers import Fit, fading, trapezoid
 from patchlens.training.ranks import Share
 
 TRAIN_SEED, VALIDATION_SEED, TEST_SEED = 1, 2, 3  # streams of procedural clips that never meet
@@ -43,6 +44,12 @@ class Recipe(Fit):
     token_weight: float = 1.5
     shuffled: bool = False  # control: frames in random order
     single: bool = False  # control: one frame repeated
+    init: str = ""  # digest of the weights that the run went on from; "": a random start
+
+    @classmethod
+    def going_on(cls, init: str, **fields: Any) -> Recipe:
+        """From weights that are trained (of digest `init`): a third of the rate, and no start that helps to find actors."""
+        return cls(init=init, lr=cls.lr / 3, easy_until=0.0, biased_until=0.0, token_losses_until=0.0, **fields)
 
     @property
     def steps(self) -> int:
@@ -94,7 +101,7 @@ class Clips(IterableDataset):
         cv2.setNumThreads(1)
         r = self.recipe
         for step in range(self.start, r.steps):
-            ease = max(0.0, 1 - step / r.steps / r.easy_until)
+            ease = fading(step / r.steps, r.easy_until)
             index = self.share.own(range(step * r.batch, (step + 1) * r.batch))
             frames, labels, actors = batch(index, seed=TRAIN_SEED + 1000 * r.seed, ease=ease)
             yield self.control(frames, step), labels, actor_share(actors)

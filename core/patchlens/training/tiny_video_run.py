@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from patchlens.data.motions import batch
 from patchlens.encoders.patches import cut, normalise
 from patchlens.training.loop import Loss, Training, ahead, fit
-from patchlens.training.optimisers import muon_and_adamw, remaining
+from patchlens.training.optimisers import fading, muon_and_adamw, remaining
 from patchlens.training.precision import mixed, precision
 from patchlens.training.ranks import own_device
 from patchlens.training.tiny_video import (
@@ -37,9 +38,13 @@ class TinyVideo(Training):
     figures, checks = ("task",), ("top1", "top1_half")
     recipe: Recipe
 
-    def __init__(self, recipe: Recipe, device: torch.device, held_out: int = 256) -> None:
+    def __init__(
+        self, recipe: Recipe, device: torch.device, held_out: int = 256, start: dict[str, Tensor] | None = None
+    ) -> None:
         super().__init__(recipe, device)
         self.vit, self.heads = (model.to(device) for model in first_model(recipe.seed))
+        if start:
+            self.vit.load_state_dict(start)
         self.modules = {"vit": self.vit, "heads": self.heads}
         matrices = [p for p in self.vit.blocks.parameters() if p.ndim == 2]
         groups = [{"params": remaining(self.modules.values(), matrices)}]
@@ -61,7 +66,7 @@ class TinyVideo(Training):
         k = tokens_at(step, self.generator)
         seen = min(r.batch, max(16, MOST_TOKENS // k))  # clips of the whole batch
         noise = self.share.own(torch.rand(seen, CONFIG.tokens, generator=self.generator))
-        fade = min(1.0, 3 * (1 - at / r.token_losses_until))
+        fade = min(1.0, 3 * fading(at, r.token_losses_until))
         with mixed(self.device):
             loss, task = losses(self.vit, self.heads, data, k, at < r.biased_until, fade, r, noise)
         return Loss(loss, len(noise), {"task": task})
@@ -90,21 +95,30 @@ class TinyVideo(Training):
 
 
 def run_training(
-    folder: Path, clips: int = Recipe.clips, seed: int = 0, device: str = "auto", control: str = "none"
+    folder: Path,
+    clips: int = Recipe.clips,
+    seed: int = 0,
+    device: str = "auto",
+    control: str = "none",
+    init: str | None = None,
 ) -> None:
     """The whole of `patchlens train tiny-video`: train (or resume), measure, and write model and card into `folder`.
 
+    init: weights to go on from ("bundled" or a file), which need no start phase; without it the weights are random.
     A control gets no model file, but `control.json`: what it reached on held-out clips of its own kind.
-    Raises ValueError for a control that is not none, shuffled or single.
+    Raises ValueError for a control that is not none, shuffled or single, or a file that is no tiny-video.
     """
+    from patchlens.encoders.reference import load
     from patchlens.training.controls import measure_control
     from patchlens.training.tiny_video_card import finish
 
     if control not in ("none", "shuffled", "single"):
         raise ValueError(f"control is {control!r}; choose none, shuffled or single.")
-    recipe = Recipe(clips=clips, seed=seed, shuffled=control == "shuffled", single=control == "single")
+    fields: dict[str, Any] = dict(clips=clips, seed=seed, shuffled=control == "shuffled", single=control == "single")
+    start = load("tiny-video", init) if init else None
+    recipe = Recipe.going_on(start.facts["sha256"], **fields) if start else Recipe(**fields)
     on = own_device(device)
-    training = TinyVideo(recipe, on)
+    training = TinyVideo(recipe, on, start=start.vit.state_dict() if start else None)
     fit(training, folder)
     if training.share.first and control != "none":
         print(f"wrote {measure_control(folder, control, training)}")
