@@ -179,7 +179,9 @@ def test_all_five_run_on_a_toy(tmp_path):
     result = principles(toys.space_time(), toy_set(30), resume=tmp_path / "parts", **options)
     assert [f["number"] for f in result["principles"]] == [1, 2, 3, 4, 5] and result["n"] == 24
     assert {f["verdict"] for f in result["principles"]} <= {HOLDS, FAILS, UNDECIDED}
-    assert result == json.loads(dumps(result)) and markdown(result).count("\n") == 6 and "HOLDS" in text(result).upper()
+    assert result == json.loads(dumps(result)) and "HOLDS" in text(result).upper()
+    five, rows = markdown(result).split("\n\n")
+    assert five.count("\n") == 6 and rows.count("\n") == 1 + len(result["rows"])
     chance = result["principles"][1]["figures"]["cues"]["uniform"]["recall"]["0.3"]["mean"]
     assert chance == pytest.approx(0.3, abs=0.1)
     bare = toy_set(24)

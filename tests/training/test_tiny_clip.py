@@ -17,6 +17,7 @@ from patchlens.encoders.tiny_clip import FILE, load_tiny_clip, open_clip_model, 
 from patchlens.encoders.weights import digest
 from patchlens.encoders.words import Words
 from patchlens.training.checkpoints import rows_of
+from patchlens.training.contrast import contrast, parting
 from patchlens.training.loop import fit
 from patchlens.training.ranks import Share
 from patchlens.training.tiny_clip import (
@@ -26,8 +27,6 @@ from patchlens.training.tiny_clip import (
     DualEncoder,
     Pairs,
     Recipe,
-    contrast,
-    parting,
     patches_at,
     token_targets,
     true_of,

@@ -14,6 +14,7 @@ from patchlens.data.samples import SampleSet
 from patchlens.encoders.encoder import Encoder
 from patchlens.evaluation import findings
 from patchlens.evaluation.budgets import contender
+from patchlens.evaluation.markdown import table_of
 from patchlens.evaluation.overlap import Overlap
 from patchlens.evaluation.rows import rows_of
 from patchlens.evaluation.sweep import Run, measure_runs
@@ -76,16 +77,16 @@ def principles_of(
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """The findings as a table for a README."""
+    """The findings, and the accuracies behind them, as tables for a README."""
     lines = ["| | principle | verdict | measured |", "|---|---|---|---|"]
     lines += [f"| {f['number']} | {f['claim']} | **{f['verdict']}** | {f['text']} |" for f in result["principles"]]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", table_of(result["rows"])])
 
 
 def text(result: dict[str, Any]) -> str:
-    """The findings for a terminal."""
+    """The findings for a terminal, the accuracies behind them first."""
     lines = [f"{f['number']}. {f['claim']} {f['verdict'].upper()}\n   {f['text']}" for f in result["principles"]]
-    return "\n".join([*lines, *(f"note: {n}" for n in result["notes"])])
+    return "\n".join([table_of(result["rows"]), "", *lines, *(f"note: {n}" for n in result["notes"])])
 
 
 def dumps(result: dict[str, Any]) -> str:
