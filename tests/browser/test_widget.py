@@ -100,7 +100,7 @@ def test_the_player_draws_and_talks_with_the_kernel(lab: str, chrome: Any) -> No
     before = run_cell(page, 2)
     assert "threshold 0.1 " in before
 
-    slider = page.locator(".pl-knob input[type=range]").first
+    slider = page.locator("input[data-knob]").first  # the chart has sliders of its own
     slider.scroll_into_view_if_needed()
     box = slider.bounding_box()
     y = box["y"] + box["height"] / 2
@@ -122,7 +122,7 @@ def test_the_player_draws_and_talks_with_the_kernel(lab: str, chrome: Any) -> No
     assert f" {int(said['kept'])} of" in kept, "the kernel measured what the page shows"
 
     run_cell(page, 3)
-    page.wait_for_function("document.querySelector('.pl-knob input[type=range]').value === '0.2'")
+    page.wait_for_function("document.querySelector('input[data-knob]').value === '0.2'")
     assert json.loads(page.locator(".pl-scrub").first.evaluate("e => e.value")) == 3
 
 
