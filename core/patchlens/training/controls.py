@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from safetensors import safe_open
 
 from patchlens.cache import write_whole
+from patchlens.data.motions import CLASSES
+from patchlens.data.stories import FAMILIES
 from patchlens.evaluation.intervals import wilson
 from patchlens.evaluation.provenance import provenance
 from patchlens.training.tiny_video import TEST_SEED
@@ -82,11 +84,14 @@ def section(controls: list[dict[str, Any]]) -> list[str]:
     """The card's lines about its controls; none where there are none."""
     if not controls:
         return []
+    groups = len(FAMILIES)
     return [
         "",
         "## Controls",
         "",
-        f"The same training on clips without their motion; at most {100 * MOST:.0f} % is asked for.",
+        f"The same training on clips without their motion; at most {100 * MOST:.0f} % is asked for. Frames in random order",
+        f"can still tell {groups} of {len(CLASSES)} classes apart ({100 * groups / len(CLASSES):.0f} %): pairs of classes are",
+        "each other's clip played backwards, and the two shakes are not. One frame tells less.",
         "",
         f"| sees | top-1 [95 % interval] | trained on | at most {100 * MOST:.0f} % |",
         "|---|---|---|---|",
