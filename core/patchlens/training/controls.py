@@ -90,7 +90,7 @@ def section(controls: list[dict[str, Any]]) -> list[str]:
         "## Controls",
         "",
         f"The same training on clips without their motion; at most {100 * MOST:.0f} % is asked for. Frames in random order",
-        f"can still tell {groups} of {len(CLASSES)} classes apart ({100 * groups / len(CLASSES):.0f} %): pairs of classes are",
+        f"can still tell {groups} of {len(CLASSES)} classes apart ({100 * groups / len(CLASSES):.0f} %): pairs of them are",
         "each other's clip played backwards, and the two shakes are not. One frame tells less.",
         "",
         f"| sees | top-1 [95 % interval] | trained on | at most {100 * MOST:.0f} % |",
