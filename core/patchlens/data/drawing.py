@@ -8,6 +8,7 @@ frame).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -70,8 +71,9 @@ def _ground(frames: np.ndarray, pictures: list[np.ndarray], turn: int, camera: C
     matrices[:, 0, 0] = matrices[:, 1, 1] = camera.zoom
     middle = np.array([(width - 1) / 2, (height - 1) / 2])
     matrices[:, :, 2] = middle + camera.shift * unit - camera.zoom[:, None] * (n - 1) / 2
+    still = camera.still
     for k in range(count):
-        if k not in (0, turn) and camera.still:
+        if k not in (0, turn) and still:
             frames[k] = frames[k - 1]
         else:
             picture = pictures[int(k >= turn)]
@@ -80,7 +82,7 @@ def _ground(frames: np.ndarray, pictures: list[np.ndarray], turn: int, camera: C
             )
 
 
-def _stamp(frame: np.ndarray, mask: np.ndarray | None, patch: np.ndarray, corner: tuple[int, int]) -> None:
+def _stamp(frame: np.ndarray, mask: np.ndarray | None, patch: np.ndarray, corner: Sequence[int]) -> None:
     """Blend a premultiplied patch (h,w,4) into frame (H,W,3) at corner (x,y), and into mask (H,W)."""
     x, y = corner
     height, width = patch.shape[:2]
@@ -112,15 +114,15 @@ def _draw(thing: Thing, frames: np.ndarray, masks: np.ndarray, camera: Camera) -
     turn = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], axis=1)
     offset = seen - low - turn @ np.full(2, (picture.shape[0] - 1) / 2)
     matrices = np.concatenate([turn, offset[..., None]], axis=2)
+    poses = np.concatenate([matrices.reshape(count, 6), low, high], axis=1)
+    pose = np.concatenate([[0], (poses[1:] != poses[:-1]).any(1).cumsum()]).tolist()  # which of them a frame shows
+    corners, shapes, opacity = low.tolist(), (high - low).tolist(), track.opacity.tolist()
     before, patch = -1, picture
-    for k in range(count):
-        if track.opacity[k] <= 0 or (high[k] <= low[k]).any():
-            continue
-        corner, shape = tuple(low[k].tolist()), tuple((high[k] - low[k]).tolist())
-        if before < 0 or (low[k] != low[before]).any() or (matrices[k] != matrices[before]).any():
-            patch, before = cv2.warpAffine(picture, matrices[k], shape), k
-        faded = patch if track.opacity[k] >= 1 else cv2.convertScaleAbs(patch, alpha=float(track.opacity[k]))
-        _stamp(frames[k], masks[k] if thing.actor else None, faded, corner)
+    for k in np.flatnonzero(visible & (high > low).all(1)).tolist():
+        if pose[k] != before:
+            patch, before = cv2.warpAffine(picture, matrices[k], shapes[k]), pose[k]
+        faded = patch if opacity[k] >= 1 else cv2.convertScaleAbs(patch, alpha=opacity[k])
+        _stamp(frames[k], masks[k] if thing.actor else None, faded, corners[k])
 
 
 def render(
