@@ -6,11 +6,13 @@ ever read as markup.
 
 from __future__ import annotations
 
+import html
 import os
 import threading
 import time
 import urllib.parse
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -130,12 +132,33 @@ def warm_up(runs: Runs) -> None:
         logging.getLogger("patchlens.app").info("not warmed up: %s", error)
 
 
-def serve(host: str, port: int, open_browser: bool) -> None:
-    """Build the page, start the server, and stay."""
+@dataclass(frozen=True, eq=False)
+class Dashboard:
+    """A running dashboard: its address, and how to stop it."""
+
+    url: str
+    blocks: gr.Blocks
+
+    def close(self) -> None:
+        """Stop the server."""
+        self.blocks.close(verbose=False)
+
+    def _repr_html_(self) -> str:
+        return f'<a href="{html.escape(self.url)}" target="_blank">PatchLens at {html.escape(self.url)}</a>'
+
+
+def start(host: str, port: int, open_browser: bool) -> Dashboard:
+    """Build the page and start the server in threads of this process."""
     runs = Runs(Path(get_upload_folder()))
-    demo = build(runs)
+    blocks = build(runs)
     options = {**launch_options(runs), "prevent_thread_lock": True, "quiet": True, "inbrowser": open_browser}
-    _, url, _ = demo.launch(server_name=host, server_port=port or None, **options)
+    _, url, _ = blocks.launch(server_name=host, server_port=port or None, **options)
     threading.Thread(target=warm_up, args=(runs,), daemon=True, name="patchlens-warm-up").start()
-    print(f"PatchLens is at {url} (Ctrl+C stops it)", flush=True)
-    demo.block_thread()
+    return Dashboard(url, blocks)
+
+
+def serve(host: str, port: int, open_browser: bool) -> None:
+    """Start the dashboard, and stay."""
+    running = start(host, port, open_browser)
+    print(f"PatchLens is at {running.url} (Ctrl+C stops it)", flush=True)
+    running.blocks.block_thread()
