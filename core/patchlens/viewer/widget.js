@@ -34,7 +34,8 @@ function takeUp(player, name, value) {
 const same = (a, b) => String(a) === String(b);
 
 function render({ model, el: place }) {
-  place.dataset.lmSuppressShortcuts = "true"; // else JupyterLab takes the arrow keys away from the sliders
+  // JupyterLab binds its notebook keys to whatever has the focus, and looks no further up for this mark.
+  place.addEventListener("focusin", ({ target }) => (target.dataset.lmSuppressShortcuts = "true"));
   const trouble = place.appendChild(el("p.pl-status.pl-error", { role: "status", hidden: true }));
   let [ready, waiting] = [false, null];
   const settling = [];
