@@ -6,7 +6,6 @@ backbone runs. Distilled from the backbone by `patchlens train glance`. Knows fr
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,11 +13,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
-from patchlens.cache import write_whole
+from patchlens.encoders import carded
 from patchlens.encoders.catalog import glance_file
 from patchlens.encoders.encoder import Encoder
 from patchlens.encoders.weights import digest
@@ -85,11 +82,8 @@ def glance_for(encoder: Encoder, weights: str = "auto") -> tuple[Glance, dict[st
     Raises ValueError for a file that is none, or that names another number of classes.
     """
     path = glance_file(encoder.name) if weights == "auto" else Path(weights).expanduser()
-    try:
+    with carded.expected(path, "glance network", f"patchlens train glance --encoder {encoder.name}"):
         glance, card = _read(path, path.stat().st_mtime_ns)
-    except FileNotFoundError:
-        raise ValueError(f"There is no {path.name} for {encoder.name}; make one with `patchlens train glance --encoder "
-                         f"{encoder.name}` and give its file.") from None  # fmt: skip
     if glance.config.classes != len(encoder.classes or ()):
         raise ValueError(f"{path.name} names {glance.config.classes} classes, and {encoder.name} "
                          f"{len(encoder.classes or ())}; train one for this encoder.")  # fmt: skip
@@ -104,21 +98,12 @@ def glance_digest(encoder: Encoder, weights: str) -> str:
 
 @lru_cache(maxsize=4)
 def _read(path: Path, stamp: int) -> tuple[Glance, dict[str, Any]]:
-    try:
-        with safe_open(str(path), "pt") as file:
-            card = json.loads(file.metadata()["card"])
-            state = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118 - not a dict
-        glance = Glance(GlanceConfig(**{**card["config"], "channels": tuple(card["config"]["channels"])}))
-        glance.load_state_dict(state)
-    except FileNotFoundError:
-        raise
-    except Exception as error:
-        raise ValueError(f"{path.name} is no glance network of PatchLens ({error}); give a file that `patchlens train "
-                         "glance` wrote.") from error  # fmt: skip
+    state, card = carded.read(path)
+    glance = Glance(GlanceConfig(**{**card["config"], "channels": tuple(card["config"]["channels"])}))
+    glance.load_state_dict(state)
     return glance.eval().requires_grad_(False), card
 
 
 def write_glance(path: Path, glance: Glance, card: dict[str, Any]) -> None:
     """Write weights (half precision) and card as one safetensors file, whole or not at all."""
-    tensors = {k: v.detach().cpu().half().contiguous() for k, v in glance.state_dict().items()}
-    write_whole(path, save(tensors, {"card": json.dumps({**card, "config": asdict(glance.config)}, sort_keys=True)}))
+    carded.write(path, glance.state_dict(), {**card, "config": asdict(glance.config)}, torch.float16)

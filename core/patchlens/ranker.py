@@ -8,7 +8,6 @@ a token's neighbours. Knows embeddings and grids; knows neither video nor traini
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -17,11 +16,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
-from patchlens.cache import write_whole
+from patchlens.encoders import carded
 from patchlens.encoders.catalog import selector_file
 from patchlens.encoders.encoder import Encoder
 from patchlens.encoders.weights import digest
@@ -122,11 +119,8 @@ def ranker_for(encoder: Encoder, weights: str = "auto") -> tuple[Ranker, dict[st
     Raises ValueError for a file that is none, or that was trained on embeddings of another width.
     """
     path = selector_file(encoder.name) if weights == "auto" else Path(weights).expanduser()
-    try:
+    with carded.expected(path, "selector", f"patchlens train lite --encoder {encoder.name}"):
         ranker, card = _read(path, path.stat().st_mtime_ns)
-    except FileNotFoundError:
-        raise ValueError(f"There is no selector {path.name} for {encoder.name}; make one with `patchlens train lite "
-                         f"--encoder {encoder.name}` and give its file as weights.") from None  # fmt: skip
     if ranker.config.width != encoder.config.width:
         raise ValueError(f"{path.name} ranks embeddings of width {ranker.config.width}, and those of {encoder.name} have "
                          f"{encoder.config.width}; train one for this encoder with `patchlens train lite`.")  # fmt: skip
@@ -141,25 +135,15 @@ def ranker_digest(encoder: Encoder, weights: str) -> str:
 
 @lru_cache(maxsize=4)
 def _read(path: Path, stamp: int) -> tuple[Ranker, dict[str, Any]]:
-    try:
-        with safe_open(str(path), "pt") as file:
-            card = json.loads(file.metadata()["card"])
-            state = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118 - not a dict
-        config = RankerConfig(**{**card["config"], "hidden": tuple(card["config"]["hidden"])})
-        ranker = Ranker(config)
-        ranker.load_state_dict(state)
-    except FileNotFoundError:
-        raise
-    except Exception as error:
-        raise ValueError(f"{path.name} is no selector of PatchLens ({error}); give a file that `patchlens train lite` "
-                         "wrote.") from error  # fmt: skip
+    state, card = carded.read(path)
+    ranker = Ranker(RankerConfig(**{**card["config"], "hidden": tuple(card["config"]["hidden"])}))
+    ranker.load_state_dict(state)
     return ranker.eval().requires_grad_(False), card
 
 
 def write_ranker(path: Path, ranker: Ranker, card: dict[str, Any]) -> None:
     """Write weights (half precision) and card as one safetensors file, whole or not at all."""
-    tensors = {k: v.detach().cpu().half().contiguous() for k, v in ranker.state_dict().items()}
-    write_whole(path, save(tensors, {"card": json.dumps({**card, "config": asdict(ranker.config)}, sort_keys=True)}))
+    carded.write(path, ranker.state_dict(), {**card, "config": asdict(ranker.config)}, torch.float16)
 
 
 def parse_sizes(text: str) -> Sequence[int]:

@@ -233,7 +233,7 @@ def test_the_tokenizers_file_lies_beside_the_weights_and_fits_them_only(tmp_path
     assert attach(other, "toy", str(weights)).residual_tokenizer is None
     with pytest.raises(ValueError, match="was trained for other weights of toy"):
         attach(other, "toy", None, str(path))
-    with pytest.raises(ValueError, match=r"There is no file gone.safetensors; train it with"):
+    with pytest.raises(ValueError, match=r"There is no file gone.safetensors; make it with"):
         attach(other, "toy", None, str(tmp_path / "gone.safetensors"))
     (tmp_path / "bad.safetensors").write_bytes(b"x")
     with pytest.raises(ValueError, match="is no residual tokenizer"):

@@ -103,7 +103,7 @@ def test_what_it_needs_is_said_before_running(space_time, files):
 
 REFUSED = [
     ("toy-frame-cls", "ranks embeddings of width 24, and those of toy-space-time have 32; train one"),
-    ("absent", "There is no selector absent for toy-space-time; make one with `patchlens train lite"),
+    ("absent", "There is no file absent; make it with `patchlens train lite --encoder toy-space-time`"),
     ("glance", "is no selector of PatchLens"),
 ]
 

@@ -6,17 +6,14 @@ clips of its own kind, so that footage unlike its training can be told apart.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save
 from torch import Tensor
 
-from patchlens.cache import write_whole
+from patchlens.encoders import carded
 from patchlens.encoders import weights as files
 from patchlens.encoders.catalog import BUNDLED
 from patchlens.encoders.loaded import IMAGENET_MEAN, IMAGENET_STD, Inputs, Loaded
@@ -67,7 +64,8 @@ def load(name: str, weights: str | None = None, seed: int = 0) -> Loaded:
         return Loaded(initialise(ViT(CONFIG), seed), _inputs(CONFIG, MEAN, STD), CLASSES, "random", {"seed": seed})
     bundled = weights in (None, "bundled")
     path = BUNDLED / f"{name}.safetensors" if bundled else Path(str(weights))
-    state, card = _read(path)
+    with carded.expected(path, "reference model", "patchlens train tiny-video"):
+        state, card = carded.read(path)
     domain = Domain(state.pop("domain.mean"), state.pop("domain.precision"), card["domain_limit"])
     config = ViTConfig(**{**card["config"], "grid": tuple(card["config"]["grid"])})
     vit = adopt(config, state, path.name)
@@ -91,22 +89,7 @@ def _inputs(config: ViTConfig, mean: tuple[float, ...], std: tuple[float, ...]) 
     return Inputs(size, t * config.tubelet, config.tubelet, config.patch, mean, std, "squash")
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    try:
-        with safe_open(str(path), "pt") as file:
-            card = json.loads(file.metadata()["card"])
-            return {k: file.get_tensor(k) for k in file.keys()}, card  # noqa: SIM118 - not a dict
-    except FileNotFoundError:
-        raise ValueError(f"There is no file {path.name}; train it with `patchlens train tiny-video`.") from None
-    except Exception as error:
-        raise ValueError(
-            f"{path.name} is no reference model of PatchLens ({error}); give a file that its training wrote."
-        ) from error
-
-
 def write(path: Path, vit: ViT, domain: Domain, card: dict[str, Any]) -> None:
     """Write weights, feature statistics and card as one safetensors file, whole or not at all."""
-    tensors = {k: v.detach().cpu().float().contiguous() for k, v in vit.state_dict().items()}
-    tensors |= {"domain.mean": domain.mean.float(), "domain.precision": domain.precision.float().contiguous()}
-    text = json.dumps({**card, "domain_limit": domain.limit}, sort_keys=True)
-    write_whole(path, save(tensors, {"card": text}))
+    own = {"domain.mean": domain.mean, "domain.precision": domain.precision}
+    carded.write(path, {**vit.state_dict(), **own}, {**card, "domain_limit": domain.limit})

@@ -7,16 +7,13 @@ Source: ResidualViT (arXiv 2509.13255) sec. 3.1; algorithms.md 2.2.
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 import torch.nn.functional as F
-from safetensors import safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
-from patchlens.cache import write_whole
+from patchlens.encoders import carded
 from patchlens.encoders import weights as files
 from patchlens.encoders.catalog import BUNDLED
 from patchlens.encoders.loaded import Loaded
@@ -55,8 +52,7 @@ class ResidualTokenizer(nn.Module):
 def write(path: Path, tokenizer: ResidualTokenizer, card: dict[str, Any], vit: ViT | None = None) -> None:
     """Write weights (with `vit`, also those of the tower fine-tuned for P-frames) and card, whole or not at all."""
     state = {**tokenizer.state_dict(), **{f"{VIT}{name}": x for name, x in (vit.state_dict() if vit else {}).items()}}
-    tensors = {name: x.detach().cpu().float().contiguous() for name, x in state.items()}
-    write_whole(path, save(tensors, {"card": json.dumps(card, sort_keys=True)}))
+    carded.write(path, state, card)
 
 
 def read(path: Path) -> tuple[ResidualTokenizer, dict[str, Any], dict[str, Tensor]]:
@@ -64,18 +60,12 @@ def read(path: Path) -> tuple[ResidualTokenizer, dict[str, Any], dict[str, Tenso
 
     Raises ValueError for a file that is absent or that `patchlens train residual` did not write.
     """
-    try:
-        with safe_open(str(path), "pt") as file:
-            card = json.loads(file.metadata()["card"])
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    with carded.expected(path, "residual tokenizer", "patchlens train residual"):
+        state, card = carded.read(path)
         tower = {name.removeprefix(VIT): state.pop(name) for name in list(state) if name.startswith(VIT)}
         width, features = state["layers.0.weight"].shape
         made = ResidualTokenizer(features, width, len(state) // 2)
         made.load_state_dict(state)
-    except FileNotFoundError:
-        raise ValueError(f"There is no file {path.name}; train it with `patchlens train residual`.") from None
-    except Exception as error:
-        raise ValueError(f"{path.name} is no residual tokenizer ({error}); give one that its training wrote.") from error
     return made.eval().requires_grad_(False), card, tower
 
 

@@ -10,11 +10,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors import safe_open
-
 from patchlens.cache import write_whole
 from patchlens.data.motions import CLASSES
 from patchlens.data.stories import FAMILIES
+from patchlens.encoders import carded
 from patchlens.evaluation.intervals import wilson
 from patchlens.evaluation.provenance import provenance
 from patchlens.training.tiny_video import TEST_SEED
@@ -65,8 +64,7 @@ def card_text(weights: Path) -> str:
     """The card of a `tiny-video` file for people, with what stands beside it."""
     from patchlens.training.tiny_video_card import as_markdown
 
-    with safe_open(str(weights), "pt") as file:
-        card = json.loads(file.metadata()["card"])
+    card = carded.card_of(weights)
     beside = weights.with_name(f"{weights.stem}-card.json")
     return as_markdown(card | (json.loads(beside.read_text()) if beside.exists() else {}))
 

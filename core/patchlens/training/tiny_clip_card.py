@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save
 
-from patchlens.cache import write_whole
 from patchlens.data.claims import truth
 from patchlens.data.stills import caption_batch
+from patchlens.encoders import carded
 from patchlens.encoders.encoder import Encoder
 from patchlens.encoders.tiny_clip import NAME, load_tiny_clip, to_open_clip
 from patchlens.evaluation.grounding import CHUNK, TEST_SEED, evaluate_scenes, frame_features
@@ -63,22 +60,14 @@ def card_of(path: Path) -> dict[str, Any]:
 
     Raises ValueError where it is no such file.
     """
-    try:
-        with safe_open(str(path), "pt") as file:
-            return json.loads(file.metadata()["card"])
-    except FileNotFoundError:
-        raise ValueError(f"There is no file {path.name}; make it by `patchlens train {NAME}`.") from None
-    except Exception as error:
-        raise ValueError(
-            f"{path.name} is no {NAME} of PatchLens ({error}); give a file that its training wrote."
-        ) from error
+    with carded.expected(path, NAME, f"patchlens train {NAME}"):
+        return carded.card_of(path)
 
 
 def write(path: Path, model: DualEncoder, card: dict[str, Any]) -> None:
     """Both towers under open_clip's names, and the card as the file's metadata, whole or not at all."""
-    tensors = {name: x.detach().cpu().float().contiguous() for name, x in model.text.state_dict().items()}
-    tensors |= {f"visual.{name}": x for name, x in to_open_clip(model.vit).items()}
-    write_whole(path, save(tensors, {"card": json.dumps(card, sort_keys=True)}))
+    visual = {f"visual.{name}": x for name, x in to_open_clip(model.vit).items()}
+    carded.write(path, {**model.text.state_dict(), **visual}, card)
 
 
 def tells_apart(encoder: Encoder, frames: int = 2048, seed: int = TEST_SEED) -> dict[str, Any]:
