@@ -10,10 +10,12 @@ import pytest
 from patchlens.encoders.catalog import BUNDLED
 from patchlens.encoders.weights import digest
 from patchlens.evaluation import shipped
+from patchlens.evaluation.intervals import FAILS, HOLDS, UNDECIDED
 from patchlens.views.frontier import trim
 
-FRONTIERS = sorted((shipped.SHIPPED / "frontiers").glob("*.json"))
+FRONTIERS, PRINCIPLES = (sorted((shipped.SHIPPED / kind).glob("*.json")) for kind in ("frontiers", "principles"))
 SMALL = 300_000  # bytes
+VALUE = {"right": ("top1", "interval"), "cosine": ("cosine", "cosine_interval")}
 
 
 @pytest.mark.parametrize("path", FRONTIERS, ids=lambda p: p.stem)
@@ -30,14 +32,25 @@ def test_a_frontier_is_of_the_weights_that_ship(path):
     budgets = [float(value) for name, value in pairs if name == "--budget"]
     for selector in (value for name, value in pairs if name == "--selector"):
         assert all((selector, b) in rows for b in budgets)
-    full = rows["everything", 1.0]
+    full, (value, ends) = rows["everything", 1.0], VALUE[found["metric"]]
     for row in rows.values():
-        assert row["n"] == found["n"] and row["interval"][0] <= row["top1"] <= row["interval"][1]
+        assert row["n"] == found["n"] and row[ends][0] <= row[value] <= row[ends][1]
         assert row["saved"] == pytest.approx(1 - row["gmacs"] / full["gmacs"], abs=1e-5)
 
 
-def test_tiny_video_has_a_frontier():
-    assert "tiny-video" in [p.stem for p in FRONTIERS]
+@pytest.mark.parametrize("path", PRINCIPLES, ids=lambda p: p.stem)
+def test_principles_are_of_the_weights_that_ship(path):
+    found = shipped.principles(path.stem, digest(BUNDLED / f"{path.stem}.safetensors"))
+    assert found is not None, "the weights have changed; run the file's command again"
+    assert len(path.read_bytes()) < SMALL and not any(p in path.read_text() for p in ("/work", "/home", "/tmp"))
+    assert shlex.split(found["command"])[:2] == ["patchlens", "principles"] and found["n"] >= 512
+    assert [f["number"] for f in found["principles"]] == [1, 2, 3, 4, 5]
+    assert {f["verdict"] for f in found["principles"]} <= {HOLDS, FAILS, UNDECIDED}
+    assert {r["n"] for r in found["rows"]} == {found["n"]}
+
+
+def test_tiny_video_has_both():
+    assert all("tiny-video" in [p.stem for p in found] for found in (FRONTIERS, PRINCIPLES))
 
 
 @pytest.mark.slow
@@ -52,12 +65,15 @@ def test_a_frontier_can_be_made_again(path, tmp_path):
     app, out = typer.Typer(), tmp_path / "again.json"
     app.command("sweep")(sweep_command)
     options = ["--limit", "64", "--selector", "rlt", "--selector", "uniform", "--budget", "0.3", "--json", str(out)]
-    done = CliRunner().invoke(app, [shlex.split(on_file["command"])[2], *options], catch_exceptions=False)
+    where, model = shlex.split(on_file["command"])[2], on_file["encoder"]["name"]
+    options += ["--encoder", model, "--frames", str(on_file["frames"])]
+    done = CliRunner().invoke(app, [where, *options], catch_exceptions=False)
     assert done.exit_code == 0
+    ends = VALUE[on_file["metric"]][1]
     rows = {(r["selector"], r["budget"]): r for r in on_file["rows"]}
     for again in json.loads(out.read_text())["rows"]:
         row = rows[again["selector"], again["budget"]]
-        (low, high), (old_low, old_high) = again["interval"], row["interval"]
+        (low, high), (old_low, old_high) = again[ends], row[ends]
         assert low <= old_high and old_low <= high, again["plan"]
         assert again["reached"] == pytest.approx(row["reached"], abs=0.02)
 
