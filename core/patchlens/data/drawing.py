@@ -111,7 +111,7 @@ def _draw(thing: Thing, frames: np.ndarray, masks: np.ndarray, camera: Camera) -
     low = np.maximum(np.floor(seen - reach[:, None]), 0).astype(int)
     high = np.minimum(np.ceil(seen + reach[:, None]) + 1, (width, height)).astype(int)
     cos, sin = size * np.cos(track.angle), size * np.sin(track.angle)
-    turn = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], axis=1)
+    turn = np.ascontiguousarray(np.array([[cos, -sin], [sin, cos]]).transpose(2, 0, 1))
     offset = seen - low - turn @ np.full(2, (picture.shape[0] - 1) / 2)
     matrices = np.concatenate([turn, offset[..., None]], axis=2)
     poses = np.concatenate([matrices.reshape(count, 6), low, high], axis=1)

@@ -215,9 +215,13 @@ def batch(indices: Sequence[int], seed: int = 0, **same: Any) -> tuple[np.ndarra
     """
     if not len(indices):
         raise ValueError("a batch needs at least one index")
-    clips = [motion_clip(int(index), seed, **same) for index in indices]
-    labels = np.array([clip.label for clip in clips], dtype=np.int64)
-    return np.stack([clip.frames for clip in clips]), labels, np.stack([clip.actor for clip in clips])
+    clip = motion_clip(int(indices[0]), seed, **same)
+    frames, actors = (np.empty((len(indices), *part.shape), part.dtype) for part in (clip.frames, clip.actor))
+    labels = np.empty(len(indices), np.int64)
+    for k, index in enumerate(indices):
+        clip = clip if k == 0 else motion_clip(int(index), seed, **same)
+        frames[k], labels[k], actors[k] = clip.frames, clip.label, clip.actor  # while it is in the processor's cache
+    return frames, labels, actors
 
 
 # Name to (seed, index, label, scene): the gallery's clips, chosen by eye.
