@@ -9,7 +9,6 @@ from __future__ import annotations
 import html
 import os
 import threading
-import time
 import urllib.parse
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -109,10 +108,11 @@ def launch_options(runs: Runs) -> dict[str, Any]:
     }
 
 
-def warm_up(runs: Runs) -> None:
+def warm_up(runs: Runs, stop: threading.Event) -> None:
     """Import what the first run needs and run the first sample, so that no visitor waits for it; then draw the others.
 
     The wheel's clips ship without a trace: theirs are made last. Whoever comes meanwhile waits for one of these at most.
+    `stop` ends it.
     """
     import logging
 
@@ -121,13 +121,14 @@ def warm_up(runs: Runs) -> None:
 
     drawn = procedural()
     try:
-        last(runs.report(runs.ask({"source": f"sample:{drawn[0]}"}), threading.Event()))
+        last(runs.report(runs.ask({"source": f"sample:{drawn[0]}"}), stop))
         for name in samples():
-            time.sleep(PAUSE)
+            if stop.wait(PAUSE):
+                return
             if name in drawn:
                 samples()[name].path()
             else:
-                last(runs.payload(runs.ask({"source": f"sample:{name}"}), threading.Event()))
+                last(runs.payload(runs.ask({"source": f"sample:{name}"}), stop))
     except Exception as error:  # the page will say it again, to a person
         logging.getLogger("patchlens.app").info("not warmed up: %s", error)
 
@@ -138,9 +139,11 @@ class Dashboard:
 
     url: str
     blocks: gr.Blocks
+    stop: threading.Event  # of what is made ahead of visitors
 
     def close(self) -> None:
         """Stop the server."""
+        self.stop.set()
         self.blocks.close(verbose=False)
 
     def _repr_html_(self) -> str:
@@ -153,8 +156,9 @@ def start(host: str, port: int, open_browser: bool) -> Dashboard:
     blocks = build(runs)
     options = {**launch_options(runs), "prevent_thread_lock": True, "quiet": True, "inbrowser": open_browser}
     _, url, _ = blocks.launch(server_name=host, server_port=port or None, **options)
-    threading.Thread(target=warm_up, args=(runs,), daemon=True, name="patchlens-warm-up").start()
-    return Dashboard(url, blocks)
+    running = Dashboard(url, blocks, threading.Event())
+    threading.Thread(target=warm_up, args=(runs, running.stop), daemon=True, name="patchlens-warm-up").start()
+    return running
 
 
 def serve(host: str, port: int, open_browser: bool) -> None:

@@ -91,11 +91,7 @@ def zeroshot_command(
     ] = None,
     encoder: Encoder = "ViT-B-32",
     weights: Weights = None,
-    interleave: Interleave = 2,
-    drop: Drop = 0.85,
-    strategy: Strategy = "motion",
-    no_residual: NoResidual = False,
-    no_cuts: NoCuts = False,
+    plan: Annotated[str, typer.Option(help="as in residualvit:n=3,p=0.9,drop=random, or motion:keep=0.3")] = "residualvit",
     residual: Residual = None,
     frames: Annotated[int, typer.Option(min=1, max=512, help="frames per clip")] = 16,
     seed: Seed = 3,
@@ -103,15 +99,17 @@ def zeroshot_command(
     device: Device = "auto",
     dtype: Dtype = "auto",
 ) -> None:
-    """Zero-shot accuracy by prompts, with every frame in full and interleaved (ResidualViT), as JSON."""
+    """Zero-shot accuracy by prompts, with every frame in full and by a plan (ResidualViT's), as JSON."""
     from patchlens.data.datasets import open_set
     from patchlens.encoders.resident import load_encoder
     from patchlens.evaluation.zeroshot import TEMPLATE, classify
+    from patchlens.specs import parse_plugin
 
+    way = parse_plugin(plan)
     model = load_encoder(encoder, weights, seed=seed, device=device, dtype=dtype, residual=residual)
-    plan = schedule(interleave, drop, strategy, no_residual, no_cuts)
-    samples = open_set(where, seed, limit)
-    found = classify(model, samples, plan, template or [TEMPLATE], frames, seed, _progress("clips"))
+    found = classify(
+        model, open_set(where, seed, limit), way, template or [TEMPLATE], frames, seed, _progress("clips")
+    )
     typer.echo(json_module.dumps(found.as_dict(), indent=2))
 
 

@@ -31,13 +31,7 @@ def measure_control(folder: Path, control: str, training: TinyVideo, clips: int 
     result = {
         "control": control,
         "accuracy": {"top1": found.mean, "interval": found.ends, "clips": clips},
-        "trained": {
-            "clips": recipe.clips,
-            "steps": recipe.steps,
-            "seed": recipe.seed,
-            "init": recipe.init,
-            **provenance(),
-        },
+        "trained": {**{k: getattr(recipe, k) for k in ("clips", "steps", "seed", "init")}, **provenance()},
     }
     path = folder / "control.json"
     write_whole(path, json.dumps(result, indent=1).encode())
@@ -72,9 +66,7 @@ def card_text(weights: Path) -> str:
 def _read(folder: Path) -> dict[str, Any]:
     path = folder / "control.json"
     if not path.exists():
-        raise ValueError(
-            f"{folder} holds no finished control; `patchlens train tiny-video --control single` makes one."
-        )
+        raise ValueError(f"{folder} holds no finished control; `patchlens train tiny-video --control single` makes one.")
     return json.loads(path.read_text())
 
 

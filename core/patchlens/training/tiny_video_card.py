@@ -55,10 +55,7 @@ def chunks(encoder: Encoder, seed: int, count: int) -> Any:
     """Yield (tokens of up to CHUNK clips, labels) of a held-out stream, frames made at the encoder's size."""
     for start in range(0, count, CHUNK):
         frames, labels, _ = batch(range(start, min(count, start + CHUNK)), seed=seed, size=encoder.inputs.size_hw[0])
-        yield (
-            [encoder.tokens(Clip.from_frames(f, fps=8.0, drawn_by=DRAWN_BY)) for f in frames],
-            torch.from_numpy(labels),
-        )
+        yield [encoder.tokens(Clip.from_frames(f, fps=8.0, drawn_by=DRAWN_BY)) for f in frames], torch.from_numpy(labels)
 
 
 def _labels(seed: int, count: int) -> Tensor:
