@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from patchlens.data import asked
 from patchlens.data.asked import scene_asked
 from patchlens.encoders.encoder import Encoder
 from patchlens.encoders.tiny_clip import load_tiny_clip
-from patchlens.evaluation.grounding import FULL, Question, answer, ground, seen
-from patchlens.evaluation.grounding_table import markdown, result
+from patchlens.evaluation import filmed
+from patchlens.evaluation.grounding import FULL, Question, _video, answer, ground, seen
+from patchlens.evaluation.grounding_table import against, markdown, result
 from patchlens.evaluation.moments import Moment, hits, iou, moments, segments, smooth
 from patchlens.evaluation.retrieval import retrieval
+from patchlens.flops import vit_cost
+from patchlens.selectors.cues import flow
 from patchlens.selectors.residualvit import ResidualViT
+from patchlens.specs import parse_plugin
 from patchlens.types import Clip
 
 
@@ -94,6 +101,59 @@ def test_ways_are_paired_with_every_frame_in_full(found: dict, encoder: Encoder)
                                                      for n, p in ((2, 0.85), (3, 0))]  # fmt: skip
     text = markdown(whole)
     assert text.count("\n") == 5 and "every frame in full" in text and "saved" in text
+
+
+def test_every_two_ways_are_paired(found: dict, encoder: Encoder) -> None:
+    whole = result(found, encoder, "scenes", Question(fps=2.0))
+    full, center, same = whole["ways"]
+    assert [[d["minus"] for d in way["differences"]] for way in whole["ways"]] == [
+        [], [full["way"]], [full["way"], center["way"]]]  # fmt: skip
+    for row, mine, theirs in zip(same["differences"][1]["rows"], same["rows"], center["rows"], strict=True):
+        assert row["difference"] == pytest.approx(mine["recall"] - theirs["recall"])
+        (low, high), (least, most) = row["interval"], row["bounds"]
+        assert low <= least <= row["difference"] <= most <= high
+    text = against(whole, center["way"]).splitlines()
+    assert len(text) == 4 and text[2].startswith("| every frame in full | ") and text[3].startswith(f"| {same['way']} | ")
+    row = same["differences"][1]["rows"][1]
+    points = [100 * x for x in (row["difference"], *row["bounds"])]
+    said = f"{points[0]:+.1f} (>= {points[1]:+.1f}, <= {points[2]:+.1f})"
+    assert text[3].split(" | ")[2] == said == text[2].split(" | ")[2], "no patch dropped is as good as full"
+    with pytest.raises(ValueError, match="There is no way 'random'"):
+        against(whole, "random")
+
+
+EVERYWHERE = ["motion:keep=0.15,per=frame", "random:keep=0.15,per=frame", "uniform:keep=0.15,per=frame"]
+
+
+def test_dropping_everywhere_costs_what_every_frames_few_patches_do(encoder: Encoder) -> None:
+    ways = {spec: parse_plugin(spec) for spec in EVERYWHERE}
+    out = ground(encoder, scene_asked(3), ways, Question(fps=0.5, queries=3))
+    one = vit_cost(encoder.config, [21]).total  # floor(0.15 * 144), and no patch that is dropped is embedded
+    for spec in EVERYWHERE:
+        assert out[spec].facts["gmacs_per_frame"] == pytest.approx(one) and 0 < out[spec].facts["cosine"] < 0.999
+    assert len({out[spec].facts["cosine"] for spec in EVERYWHERE}) == 3
+
+
+def test_a_short_videos_frames_are_made_once_and_give_the_same(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asked, "PIECE", 16)
+    video = next(iter(scene_asked(3)))
+    ways = {spec: parse_plugin(spec) for spec in ("residualvit:residual=off", "residualvit:n=3,drop=center,residual=off")}
+    made, pieces = [], lambda filming: made.append(filming) or video.pieces(filming)
+    shared = _video(encoder, replace(video, pieces=pieces), ways, Question(fps=0.5))
+    assert len(made) == len(set(made)) == 2, "with and without motion"
+    monkeypatch.setattr(filmed, "FRAMES", 0)
+    anew = _video(encoder, replace(video, pieces=pieces), ways, Question(fps=0.5))
+    assert len(made) == 5
+    for name, values in anew.items():
+        np.testing.assert_allclose(shared[name], values, rtol=1e-6)
+
+
+def test_flow_does_not_end_where_a_piece_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asked, "PIECE", 16)
+    video, filming = next(iter(scene_asked(3))), asked.Filming(0.5, (96, 96), motion=True)
+    parts = list(filmed.Filmed(video).pieces(filming))
+    whole = flow(Clip.from_frames(torch.cat([p.frames for p in parts]), 0.5))
+    assert len(parts) > 2 and torch.equal(torch.cat([p.motion.values for p in parts]), whole.values)
 
 
 def test_a_killed_evaluation_goes_on(encoder: Encoder, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

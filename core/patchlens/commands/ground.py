@@ -46,6 +46,9 @@ def grounding_command(
     no_residual: NoResidual = False,
     no_cuts: NoCuts = False,
     also: Annotated[list[str] | None, typer.Option(help="a further plan, as in residualvit:n=3,p=0.9; repeatable")] = None,
+    against: Annotated[
+        list[str] | None, typer.Option(help="also a table of the others minus this plan, or minus full; repeatable")
+    ] = None,
     residual: Residual = None,
     videos: Annotated[Path | None, typer.Option(help="folder of a list's videos, its own folder without it")] = None,
     fps: Fps = 3.0,
@@ -58,24 +61,31 @@ def grounding_command(
         Path | None, typer.Option(help="write everything here; a killed run goes on from FILE.parts")
     ] = None,
 ) -> None:
-    """R@{1,5} at IoU .3/.5/.7 with every frame in full and interleaved (ResidualViT), paired; ceiling, GMACs per second."""
+    """R@{1,5} at IoU .3/.5/.7 with every frame in full and interleaved (ResidualViT), paired; ceiling, GMACs per second.
+
+    The JSON pairs every two ways. Dropping in every frame alike, without I-frames, is `--also motion:keep=0.15,per=frame`.
+    """
     from patchlens.data.asked import open_asked
     from patchlens.encoders.resident import load_encoder
-    from patchlens.evaluation.grounding import Question, ground
+    from patchlens.evaluation.grounding import EVERY, FULL, Question, ground
+    from patchlens.evaluation.grounding_table import against as minus
     from patchlens.evaluation.grounding_table import markdown, result
     from patchlens.outputs import check_targets
-    from patchlens.specs import parse_plan, spec_of
+    from patchlens.specs import parse_plugin, spec_of
 
     check_targets({"json": json}, Path(where))
     model = load_encoder(encoder, weights, seed=seed, device=device, dtype=dtype, residual=residual)
     plan = schedule(interleave, drop, strategy, no_residual, no_cuts)
-    plans = [*([plan] if plan else []), *(s for spec in also or () for s in parse_plan(spec).selectors)]
+    bases = [spec for spec in against or () if spec != FULL]
+    plans = [*([plan] if plan else []), *(parse_plugin(spec) for spec in [*(also or ()), *bases])]
     ways = {spec_of(p): p for p in plans}
     parts = None if json is None else json.with_name(json.name + ".parts")
     question = Question(fps, shift, seed, limit)
     found = ground(model, open_asked(where, videos, seed), ways, question, parts, _progress("queries"))
     whole = result(found, model, where, question)
     typer.echo(markdown(whole))
+    for base in against or ():
+        typer.echo("\n" + minus(whole, EVERY if base == FULL else spec_of(parse_plugin(base))))
     if json is not None:
         from patchlens.cache import write_whole
         from patchlens.evaluation.parts import forget

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from patchlens.evaluation.intervals import Interval, percentiles, resampled_means
+from patchlens.evaluation.intervals import LEVEL, Interval, percentiles, resampled_means
 from patchlens.evaluation.moments import OVERLAPS, RANKS
 
 
@@ -28,8 +28,8 @@ class Grounded:
         """R@rank at IoU > overlap with its interval: the bootstrap draws videos, whose queries hang together."""
         return self._rate(self._column(what, rank, overlap))
 
-    def difference(self, other: Grounded, rank: int, overlap: float) -> Interval:
-        """Recall of self minus other's over the same queries, paired.
+    def difference(self, other: Grounded, rank: int, overlap: float, level: float = LEVEL) -> Interval:
+        """Recall of self minus other's over the same queries, paired; at level 0.9 each end is a one-sided 95 % bound.
 
         Raises ValueError when they are not the same number.
         """
@@ -38,16 +38,16 @@ class Grounded:
                 f"A paired comparison needs the same queries; there are {len(self.video)} and {len(other.video)}."
             )
         mine, theirs = (g._column("found", rank, overlap).astype(float) for g in (self, other))
-        return self._rate(mine - theirs)
+        return self._rate(mine - theirs, level)
 
     def _column(self, what: str, rank: int, overlap: float) -> np.ndarray:
         return getattr(self, what)[:, RANKS.index(rank), OVERLAPS.index(overlap)]
 
-    def _rate(self, values: np.ndarray) -> Interval:
+    def _rate(self, values: np.ndarray, level: float = LEVEL) -> Interval:
         _, of = np.unique(self.video, return_inverse=True)
         sums = np.stack([np.bincount(of, values.astype(float)), np.bincount(of)], 1)
         draws = resampled_means(sums)
-        return percentiles(float(values.mean()), draws[:, 0] / draws[:, 1])
+        return percentiles(float(values.mean()), draws[:, 0] / draws[:, 1], level)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data: the facts and one row per rank and overlap."""

@@ -18,6 +18,7 @@ from torch import Tensor
 from patchlens.data.asked import Asked, Filming, scene_asked
 from patchlens.data.scenes import FPS
 from patchlens.encoders.encoder import Encoder
+from patchlens.evaluation.filmed import Filmed
 from patchlens.evaluation.grounded import Grounded
 from patchlens.evaluation.moments import hits, moments
 from patchlens.evaluation.parts import Parts
@@ -29,7 +30,7 @@ from patchlens.types import Clip
 
 TEST_SEED = 3
 CHUNK = 48
-FULL = "full"
+FULL, EVERY = "full", "every frame in full"
 
 Ways = Mapping[str, Selector]
 
@@ -142,7 +143,7 @@ def ground(
     out = {}
     for k, name in enumerate(names):
         spent, near = (float(np.average([m[what][k] for m in made], weights=frames)) for what in ("gmacs", "cosine"))
-        facts = {"way": spec_of(ways[name]) if name in ways else "every frame in full", "seed": question.seed,
+        facts = {"way": spec_of(ways[name]) if name in ways else EVERY, "seed": question.seed,
                  "fps": question.fps, "shift": question.shift, "frames": int(frames.sum()),
                  "gmacs_per_frame": spent, "gmacs_per_s": spent * question.fps, "cosine": near}  # fmt: skip
         out[name] = Grounded(np.concatenate([m["found"][k] for m in made]), ceiling, owner, facts)
@@ -152,7 +153,8 @@ def ground(
 def _video(encoder: Encoder, asked: Asked, ways: Ways, question: Question) -> dict[str, np.ndarray]:
     """One video by every way: found (ways, Q, RANKS, OVERLAPS), ceiling, and GMACs per frame and mean cosine (ways,)."""
     texts = text_features(encoder, [text for text, _ in asked.queries])
-    film = lambda way: asked.pieces(filming_for(encoder, way, question.fps))  # noqa: E731 - each way sees it anew
+    filmed = Filmed(asked)
+    film = lambda way: filmed.pieces(filming_for(encoder, way, question.fps))  # noqa: E731
     full = seen(film(None), encoder, None, question.seed)
     all_ways = [full, *(seen(film(way), encoder, way, question.seed, full.features) for way in ways.values())]
     perfect = np.array([(full.times >= low) & (full.times < high) for _, (low, high) in asked.queries], float)
@@ -188,7 +190,7 @@ def answer(
         "sentence": sentence,
         "encoder": encoder.name,
         "weights": encoder.loaded.weights,
-        "plan": spec_of(way) if way is not None else "every frame in full",
+        "plan": spec_of(way) if way is not None else EVERY,
         "fps": fps,
         "frames": len(got.times),
         "gmacs_per_s": got.gmacs * fps,

@@ -1,8 +1,9 @@
-"""What grounding found, as plain data and as a table: each way beside every frame in full, paired, with costs."""
+"""What grounding found, as plain data and as tables: each way beside every frame in full and the others, paired."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import product
 from typing import Any
 
 from patchlens.encoders.encoder import Encoder
@@ -13,22 +14,30 @@ from patchlens.evaluation.provenance import provenance
 
 
 def result(found: dict[str, Grounded], encoder: Encoder, where: str, question: Question) -> dict[str, Any]:
-    """Everything as plain data: per way its rows, its cost, and its recall minus that of every frame in full."""
+    """Everything as plain data: per way its rows, its cost, and its recall minus that of every way before it, paired.
+
+    `minus` names that other way; `interval` is two-sided, each of `bounds` a one-sided 95 % bound on its own.
+    """
     full = found[FULL]
-    ways = []
-    for name, one in found.items():
+    ways: list[dict[str, Any]] = []
+    for place, one in enumerate(found.values()):
         rows = one.as_dict()
         rows["saved"] = 1 - one.facts["gmacs_per_frame"] / full.facts["gmacs_per_frame"]
-        if name != FULL:
-            rows["minus_full"] = [_difference(one, full, r, o) for r in RANKS for o in OVERLAPS]
+        before = list(found.values())[:place]
+        rows["differences"] = [{"minus": o.facts["way"], "rows": paired(one, o)} for o in before]
         ways.append(rows)
     about = {"encoder": {**encoder.facts, "residual_tokenizer": encoder.loaded.facts.get("residual_tokenizer")}}
     return {**about, "data": where, **asdict(question), "ways": ways, "provenance": provenance()}
 
 
-def _difference(one: Grounded, full: Grounded, rank: int, overlap: float) -> dict[str, Any]:
-    made = one.difference(full, rank, overlap)
-    return {"rank": rank, "iou": overlap, "difference": made.mean, "interval": made.ends}
+def paired(one: Grounded, other: Grounded) -> list[dict[str, Any]]:
+    """Recall of one way minus another's, for every rank and overlap."""
+    out = []
+    for rank, overlap in product(RANKS, OVERLAPS):
+        made, bounds = (one.difference(other, rank, overlap, level) for level in (0.95, 0.9))
+        row = {"difference": made.mean, "interval": made.ends, "bounds": bounds.ends}
+        out.append({"rank": rank, "iou": overlap, **row})
+    return out
 
 
 def markdown(whole: dict[str, Any]) -> str:
@@ -42,10 +51,36 @@ def markdown(whole: dict[str, Any]) -> str:
         "| a perfect 0/1 similarity | " + " | ".join(f"{100 * r['ceiling']:.1f}" for r in first["rows"]) + " | | | |",
     ]  # fmt: skip
     for way in whole["ways"]:
-        cells = [_cell(row, gap) for row, gap in zip(way["rows"], way.get("minus_full", [None] * 6), strict=True)]
+        gaps = way["differences"][0]["rows"] if way["differences"] else [None] * len(heads)
+        cells = [_cell(row, gap) for row, gap in zip(way["rows"], gaps, strict=True)]
         cost = f"{way['cosine']:.4f} | {way['gmacs_per_s']:.4g} | {100 * way['saved']:.1f} %"
         lines.append(f"| {way['way']} | " + " | ".join(cells) + f" | {cost} |")
     return "\n".join(lines)
+
+
+def against(whole: dict[str, Any], base: str) -> str:
+    """A table in points: every other way minus the way `base`, with a one-sided 95 % bound below and one above.
+
+    Raises ValueError where no way is called so.
+    """
+    names = [way["way"] for way in whole["ways"]]
+    if base not in names:
+        raise ValueError(f"There is no way {base!r} to compare with; there are {', '.join(names)}.")
+    ours = whole["ways"][names.index(base)]
+    heads = [f"R@{row['rank']} IoU {row['iou']}" for row in ours["rows"]]
+    lines = [f"| minus {base}, with one-sided 95 % bounds | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+    for way in whole["ways"]:
+        if way is not ours:
+            after = names.index(way["way"]) > names.index(base)
+            one, other, sign = (way, base, 1) if after else (ours, way["way"], -1)
+            rows = next(d["rows"] for d in one["differences"] if d["minus"] == other)
+            lines.append(f"| {way['way']} | " + " | ".join(_gap(row, sign) for row in rows) + " |")
+    return "\n".join(lines)
+
+
+def _gap(row: dict[str, Any], sign: int) -> str:
+    low, high = sorted(100 * sign * x + 0 for x in row["bounds"])
+    return f"{100 * sign * row['difference'] + 0:+.1f} (>= {low:+.1f}, <= {high:+.1f})"
 
 
 def _cell(row: dict[str, Any], gap: dict[str, Any] | None) -> str:
