@@ -1,0 +1,44 @@
+"""The commands of `patchlens study`: tables, JSON that says where it comes from, and pages that open offline."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from clips import encode, moving
+from patchlens.cli import cli
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return str(encode(tmp_path_factory.mktemp("study") / "clip.mp4", moving(40, height=96, width=128)))
+
+
+COMMANDS = {
+    "redundancy": ["--level", "0.5", "--noise", "0", "--clips", "2", "--frames", "4"],
+    "compression": ["CLIP", "--codec", "x264", "--rate", "200", "--frames", "32"],
+    "footage": ["CLIP", "--tau", "0.2"],
+    "camera": ["--limit", "2"],
+}
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_a_study_prints_and_writes(name, clip, tmp_path, capsys):
+    table, plot = tmp_path / "out.json", tmp_path / "out.html"
+    asked = [clip if x == "CLIP" else x for x in COMMANDS[name]]
+    cli(["study", name, *asked, "--json", str(table), "--plot", str(plot)], standalone_mode=False)
+    found, said = json.loads(table.read_text()), capsys.readouterr().out
+    assert found["provenance"]["machine"] in said and said.count("|") > 10
+    assert found.get("rows") or found["curve"]
+    page = plot.read_text()
+    assert "Plotly.newPlot" in page and "cdn.plot.ly" not in page.split("</script>")[-2]
+
+
+def test_an_output_without_a_folder_is_refused_before_any_work(clip, tmp_path):
+    with pytest.raises(ValueError, match="--plot .*the folder"):
+        cli(["study", "footage", clip, "--plot", str(tmp_path / "no" / "x.html")], standalone_mode=False)
+
+
+def test_a_codec_that_is_not_known_is_refused(clip):
+    with pytest.raises(ValueError, match="codec is 'av2'"):
+        cli(["study", "compression", clip, "--codec", "av2"], standalone_mode=False)
