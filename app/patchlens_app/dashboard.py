@@ -43,7 +43,9 @@ def page(offer: dict[str, Any]) -> gr.HTML:
     from patchlens.views import bundle
 
     start = f"({bundle.script(PAGE / 'app.js', 'start')}).start(element, {{ about: props.about, upload }});"
-    return gr.HTML(html_template=TEMPLATE, js_on_load=start, apply_default_css=False, elem_id="patchlens", about=offer)
+    made = gr.HTML(html_template=TEMPLATE, js_on_load=start, apply_default_css=False, elem_id="patchlens", about=offer)
+    made.self = None  # else a script that says "self" in quotes would send the component, and copy all it leads to
+    return made
 
 
 class NoOutbound:

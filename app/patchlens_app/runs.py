@@ -24,7 +24,7 @@ from patchlens_app.shelf import Shelf
 
 log = logging.getLogger("patchlens.app")
 SAVES = {"json": "JSON", "csv": "CSV", "png": "PNG", "mp4": "MP4", "html": "Report"}
-CACHE_BYTES = 128 << 20
+CACHE_BYTES = 96 << 20
 THUMBNAILS = 24
 PUZZLED = "Something went wrong inside PatchLens, not with your video; the server's log has the details."
 

@@ -17,7 +17,7 @@ from patchlens.types import Trace
 
 from patchlens_app.asks import Ask
 
-MEMORY_BYTES = 256 << 20
+MEMORY_BYTES = 128 << 20
 DISK_BYTES = 1 << 30
 
 

@@ -1,11 +1,14 @@
-"""The page's script holds together: every module it imports is there, and no two define one name."""
+"""The page's script holds together, and what gradio sends with it is plain data."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import patchlens_app
 from patchlens.views import bundle
+from patchlens_app.dashboard import build
+from patchlens_app.runs import Runs
 
 PAGE = Path(patchlens_app.__file__).parent / "page"
 
@@ -19,3 +22,12 @@ def test_page_and_viewer_join_into_one_script() -> None:
 def test_every_module_of_the_page_is_used() -> None:
     used = {path.name for path in bundle.ordered(PAGE / "app.js")}
     assert {path.name for path in PAGE.glob("*.js")} <= used
+
+
+def test_the_page_is_plain_data(tmp_path: Path) -> None:
+    """Gradio copies the configuration for every visitor, deeply: an object in it would bring all held runs along.
+
+    gr.HTML makes up an attribute for any name that its script has in quotes, and one that is a parameter's name, such as
+    "self", ends up in the configuration.
+    """
+    assert json.dumps(build(Runs(tmp_path)).get_config_file(), allow_nan=False)
