@@ -73,7 +73,7 @@ class Api:
             raise ValueError(f"There are {len(asks)} plans; give 2 to {MOST_PLANS}, one a line.")
         traces = []
         for ask in asks:
-            traces.append((yield from self.runs.trace(ask, stop if ask is asks[-1] else threading.Event())))
+            traces.append((yield from self.runs.trace(ask, stop)))
         pairs = [(i, j) for i in range(len(asks)) for j in range(i + 1, len(asks))]
         agreement = [{"plans": [i, j], **agree(traces[i].keep.mask, traces[j].keep.mask)} for i, j in pairs]
         return {"reports": [trace_json(trace) for trace in traces], "agreement": agreement}

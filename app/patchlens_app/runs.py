@@ -9,7 +9,7 @@ import base64
 import logging
 import re
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from patchlens.types import Trace
 
 from patchlens_app import traces
 from patchlens_app.asks import SAMPLE, UPLOAD, Ask, check_source
-from patchlens_app.jobs import Line, Steps, follow
+from patchlens_app.jobs import STOPPED, Cancelled, Line, Steps, aside, follow
 from patchlens_app.shelf import Shelf
 
 log = logging.getLogger("patchlens.app")
@@ -47,6 +47,7 @@ class Runs:
         self.shelf = Shelf(uploads / "patchlens")
         self.cache = Cache(default_folder(), CACHE_BYTES)
         self.line, self.decoder = Line(), Line()
+        self._loading = threading.Lock()
 
     def ask(self, data: Any) -> Ask:
         """A checked request; raises ValueError or KeyError with one sentence."""
@@ -64,11 +65,20 @@ class Runs:
         from patchlens import pipeline
 
         def work(progress: Any, cancel: Any) -> Trace:
+            progress("load", 0.0)
+            aside(lambda: self._load(ask), cancel)  # it stays loaded, so that the pipeline need not wait for it
             return pipeline.run(ask.path, progress=progress, cancel=cancel, cache=self.cache, **ask.options())
 
         trace = yield from follow(work, stop, self.line)
         self.shelf.hold(ask, trace)
         return trace
+
+    def _load(self, ask: Ask) -> None:
+        """Have the encoder loaded; one at a time, also when a cancelled run's is still being read."""
+        from patchlens.pipeline import load_encoder
+
+        with self._loading:
+            load_encoder(ask.encoder, ask.weights, seed=ask.seed)
 
     def payload(self, ask: Ask, stop: threading.Event) -> Steps:
         """Steps to the viewer's buffer of a run."""
@@ -104,9 +114,9 @@ class Runs:
 
         found = []
         for one in (ask, *beside):
-            found.append((yield from self.trace(one, stop if one is ask else threading.Event())))
-        work = lambda progress, cancel: made_as(found[0], kind, found[1:])  # noqa: E731
-        made = yield from follow(work, threading.Event(), self.line)
+            found.append((yield from self.trace(one, stop)))
+        work = lambda progress, cancel: made_as(found[0], kind, found[1:], asked(cancel))  # noqa: E731
+        made = yield from follow(work, stop, self.line)
         return name, self.shelf.write(ask, name, made)
 
     def _sample_file(self, ask: Ask) -> tuple[str, bytes]:
@@ -139,6 +149,16 @@ class Runs:
             "sha256": seen.sha256, "start": seen.start, "end": seen.end, "longest": limits.seconds,
             "thumbs": [[round(t, 3), "data:image/jpeg;base64," + base64.b64encode(jpeg(p)).decode()] for t, p in shown],
         }  # fmt: skip
+
+
+def asked(cancel: Callable[[], bool]) -> Callable[[], None]:
+    """A check that raises Cancelled once `cancel()` is true."""
+
+    def check() -> None:
+        if cancel():
+            raise Cancelled(STOPPED)
+
+    return check
 
 
 def last(steps: Generator[Any, None, Any]) -> Any:

@@ -6,7 +6,7 @@ import csv
 import io
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,13 @@ def save(trace: Trace, outputs: dict[str, Any], others: Sequence[Trace] = ()) ->
             write_whole(Path(outputs[kind]), data)
 
 
-def made_as(trace: Trace, kind: str, others: Sequence[Trace] = ()) -> bytes:
-    """A file of one kind as bytes; only a report (html) shows `others` too."""
+def made_as(trace: Trace, kind: str, others: Sequence[Trace] = (), check: Callable[[], None] = lambda: None) -> bytes:
+    """A file of one kind as bytes; only a report (html) shows `others` too.
+
+    `check` is called between the frames of a video, and may raise to stop it.
+    """
+    if kind == "mp4":
+        return _mp4(trace, check)
     return _MAKERS[kind](trace, *(others if kind == "html" else ()))
 
 
@@ -105,10 +110,10 @@ def _through_file(write: Any, suffix: str) -> bytes:
         return path.read_bytes()
 
 
-def _mp4(trace: Trace) -> bytes:
+def _mp4(trace: Trace, check: Callable[[], None]) -> bytes:
     from patchlens.views.overlay import save_mp4
 
-    return _through_file(lambda path: save_mp4(trace, path), ".mp4")
+    return _through_file(lambda path: save_mp4(trace, path, check), ".mp4")
 
 
 def _png(trace: Trace) -> bytes:
@@ -117,7 +122,7 @@ def _png(trace: Trace) -> bytes:
     return _through_file(lambda path: save_png(trace, path), ".png")
 
 
-_MAKERS = {"json": _json, "npz": npz_bytes, "csv": csv_bytes, "html": _html, "mp4": _mp4, "png": _png}
+_MAKERS = {"json": _json, "npz": npz_bytes, "csv": csv_bytes, "html": _html, "png": _png}
 
 
 def summary(trace: Trace) -> str:

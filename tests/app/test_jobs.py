@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from patchlens_app.jobs import Busy, Cancelled, Line, follow
+from patchlens_app.jobs import Busy, Cancelled, Line, aside, follow
 from patchlens_app.runs import last
 
 
@@ -106,3 +106,23 @@ def test_whoever_leaves_the_line_frees_a_place_in_it() -> None:
         time.sleep(0.05)
     awake.set()
     assert last(third) == "third"
+
+
+def test_what_cannot_be_stopped_keeps_nobody_waiting() -> None:
+    assert aside(lambda: 7, lambda: False) == 7
+    with pytest.raises(ValueError, match="one sentence"):
+        aside(lambda: int("one sentence"), lambda: False)
+    stop, slow = threading.Event(), threading.Event()
+    threading.Timer(0.05, stop.set).start()
+    begun = time.monotonic()
+    with pytest.raises(Cancelled):
+        aside(lambda: slow.wait(5), stop.is_set)
+    assert time.monotonic() - begun < 0.5
+    slow.set()
+
+
+def test_one_event_serves_jobs_in_turn_and_stays_clear_while_they_go_well() -> None:
+    stop, line = threading.Event(), Line()
+    for n in range(3):
+        assert last(follow(lambda progress, cancel, n=n: n, stop, line)) == n
+    assert not stop.is_set()

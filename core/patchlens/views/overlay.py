@@ -6,7 +6,7 @@ The same look as the viewer's: kept patches are clear and edged, dropped ones di
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -124,12 +124,21 @@ def png(picture: np.ndarray) -> bytes:
     return data.tobytes()
 
 
-def save_mp4(trace: Trace, path: str | Path) -> None:
-    """Write the overlay video: the clip's playable copy at its own rate where it has one, else the sampled frames."""
+def save_mp4(trace: Trace, path: str | Path, check: Callable[[], None] = lambda: None) -> None:
+    """Write the overlay video: the clip's playable copy at its own rate where it has one, else the sampled frames.
+
+    `check` is called before each frame, and may raise to stop.
+    """
     from patchlens.export import write_mp4
 
     frames, fps = proxy_frames(trace) if trace.clip.proxy else sampled_frames(trace)
-    write_mp4(path, frames, fps=fps)
+    write_mp4(path, _checked(frames, check), fps=fps)
+
+
+def _checked(frames: Iterator[np.ndarray], check: Callable[[], None]) -> Iterator[np.ndarray]:
+    for frame in frames:
+        check()
+        yield frame
 
 
 def sampled_frames(trace: Trace) -> tuple[Iterator[np.ndarray], float]:
