@@ -251,6 +251,17 @@ def test_mp4_uses_the_playable_copy_at_its_own_rate(tmp_path: Path) -> None:
     assert "proxy" in opened(payload(replace(trace, clip=clip)))[1]
 
 
+def test_writing_the_overlay_video_can_be_stopped(tmp_path):
+    class Enough(Exception):
+        pass
+
+    def check():
+        raise Enough
+
+    with pytest.raises(Enough):
+        save_mp4(toy_trace(), tmp_path / "overlay.mp4", check)
+
+
 def test_report_is_one_file_with_a_policy() -> None:
     page = html_report(toy_trace())
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', page).group(1)
