@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import toys
 from browsers import evaluate_alone
 from patchlens.keep import (
     Adaptive,
@@ -28,6 +29,7 @@ from patchlens.keep import (
     tie_hash,
 )
 from patchlens.knobs import knobs_of
+from patchlens.pipeline import run
 from patchlens.registry import plugins
 from patchlens.specs import parse_plan
 from patchlens.types import Grid, Scores
@@ -49,6 +51,7 @@ function failures(cases) {
     }));
     const keep = lens.keepOf(stages, c.grid, c.seed, c.per_frame);
     if (JSON.stringify(keep.anchor && Array.from(keep.anchor)) !== JSON.stringify(c.anchor)) return [i];
+    if (JSON.stringify(keep.coarse) !== JSON.stringify(c.coarse)) return [i];
     const runs = c.runs === null ? keep.runs === null : keep.runs !== null && same(new Uint8Array(keep.runs), c.runs);
     return same(keep.mask, c.mask) && runs ? [] : [i];
   });
@@ -97,7 +100,8 @@ def random_schedule(random: np.random.Generator, frames: int) -> tuple[Interleav
     """An interleaved rule, and changes with cuts and sums that meet `reach` exactly."""
     p = float(random.choice([0.0, 0.5, 0.85, 0.95, round(random.uniform(0, 0.95), 2)]))
     more = dict(cuts=bool(random.random() < 0.7), reach=float(random.choice([0, 0, 1, 2.5])))
-    rule = Interleave(int(random.integers(1, 11)), p, **more, even=bool(random.random() < 0.3))
+    more |= dict(even=bool(random.random() < 0.3), scale=float(random.choice([1.0, 1.0, 0.5, 0.3])))
+    rule = Interleave(int(random.integers(1, 11)), p, **more)
     change = random.choice([0.0, 0.5, 1.0, np.inf, random.random()], frames).astype(np.float32)
     return rule, None if random.random() < 0.2 else torch.from_numpy(change)
 
@@ -124,7 +128,7 @@ def random_case(number: int) -> dict[str, Any]:
     runs = None if keep.run_length is None else packed(keep.run_length.numpy().astype(np.uint8))
     return {
         "grid": {"t": grid.t, "h": grid.h, "w": grid.w}, "seed": seed, "per_frame": per_frame, "runs": runs,
-        "anchor": None if keep.anchor is None else keep.anchor.tolist(),
+        "coarse": keep.coarse, "anchor": None if keep.anchor is None else keep.anchor.tolist(),
         "mask": packed(keep.mask.numpy().astype(np.uint8)),
         "stages": [{"values": packed(s.values.numpy()), "fine": None if s.fine is None else packed(s.fine.numpy()),
                     "change": None if s.change is None else packed(s.change.numpy()), "confidence": s.confidence,
@@ -185,7 +189,20 @@ def test_run_lengths_come_in_token_order(tmp_path: Any) -> None:
     assert made == run_lengths(np.array(mask, bool), Grid(4, 1, 2, 1, 16)).tolist() == [3, 4, 0, 0, 0, 0, 1, 0]
 
 
-@pytest.mark.parametrize("trace", [toy_trace(), toy_trace(tau=0.5), frame_trace()], ids=["rlt", "rlt-0.5", "frames"])
+def interleaved_trace(spec: str) -> Any:
+    return run(toys.clip(7), encoder=toys.frame_cls(residual=1), selector=spec, cache=False)
+
+
+TRACES = {
+    "rlt": toy_trace(),
+    "rlt-0.5": toy_trace(tau=0.5),
+    "frames": frame_trace(),
+    "interleaved": interleaved_trace("residualvit:n=3,p=0.6,drop=random"),
+    "coarse": interleaved_trace("residualvit:p=0,drop=center,scale=0.5,residual=off"),
+}
+
+
+@pytest.mark.parametrize("trace", TRACES.values(), ids=TRACES)
 def test_a_payload_gives_the_traces_decision_cost_and_spec(trace: Any, tmp_path: Any) -> None:
     (tmp_path / "payload.bin").write_bytes(payload(trace))
     data = in_node(
@@ -220,7 +237,7 @@ SPECS = (
     "oracle:keep=0.3,label=two things a%2Cb%3Dc",
     "oracle:label=what? (1/2)%2B3*%25",
     "residualvit",
-    "residualvit:n=3,p=0.5,drop=attention%3Ablock%3D1,residual=zero,cuts=off",
+    "residualvit:n=3,p=0.5,drop=attention%3Ablock%3D1,residual=zero,cuts=off,scale=0.5",
     "random:keep=1.0",
 )
 

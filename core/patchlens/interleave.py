@@ -18,7 +18,8 @@ class Interleave:
 
     cuts: also an I-frame where a shot begins (`Scores.change` is +inf); reach > 0: also where the change added up since the
     last I-frame exceeds it; even: P-frames keep evenly spaced patches, not their best ones; residual: what P-frames are
-    given of their I-frame ("auto", "on", "off" or "zero"), which changes the cost and not the choice.
+    given of their I-frame ("auto", "on", "off" or "zero"), which changes the cost and not the choice; scale < 1: P-frames
+    are seen at this share of the resolution, in fewer patches, each of which ranks like the best of those it stands for.
     """
 
     n: int
@@ -27,6 +28,7 @@ class Interleave:
     reach: float = 0.0
     even: bool = False
     residual: str = "auto"
+    scale: float = 1.0
 
 
 def survivors(p: float, count: int) -> int:
@@ -35,6 +37,22 @@ def survivors(p: float, count: int) -> int:
     Source: ResidualViT's released evaluation; its training rounds down.
     """
     return max(1, round(count * (1 - p)))
+
+
+def coarser(rule: Interleave, h: int, w: int) -> tuple[int, int] | None:
+    """Rows and columns of a P-frame's patches where there are fewer than the h and w of an I-frame."""
+    return None if rule.scale == 1 else (max(1, int(h * rule.scale)), max(1, int(w * rule.scale)))
+
+
+def blocks(h: int, w: int, coarse: tuple[int, int]) -> np.ndarray:
+    """For each of h*w patches of a frame the first one (in rows) of the coarse patch that its middle lies in, int64."""
+    row, column = (_first(side, cells) for side, cells in zip((h, w), coarse, strict=True))
+    return (row[:, None] * w + column[None]).reshape(-1)
+
+
+def _first(side: int, cells: int) -> np.ndarray:
+    cell = (2 * np.arange(side) + 1) * cells // (2 * side)
+    return np.searchsorted(cell, cell)
 
 
 def schedule(rule: Interleave, frames: int, change: np.ndarray | None = None) -> np.ndarray:

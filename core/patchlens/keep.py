@@ -7,14 +7,17 @@ here is exact: float32 comparisons, integer counts, and ties broken by a seeded 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from patchlens.adaptive import Adaptive
-from patchlens.interleave import Interleave, schedule, survivors
+from patchlens.interleave import Interleave, blocks, coarser, schedule, survivors
 from patchlens.lazy import torch
 from patchlens.types import Grid, Keep, Scores
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -149,10 +152,15 @@ def _interleaved(scores: Scores, rule: Interleave, allowed: np.ndarray, grid: Gr
     anchors, mask = schedule(rule, grid.t, change), allowed.copy()
     order = ranking(scores, seed)
     by_frame = order[np.argsort(order // grid.per_frame, kind="stable")].reshape(grid.t, -1)  # best first in each
+    coarse = coarser(rule, grid.h, grid.w)
+    first = None if coarse is None else blocks(grid.h, grid.w, coarse)
     for t in np.flatnonzero(anchors < np.arange(grid.t)):
         ranked = by_frame[t][allowed[by_frame[t]]]
-        k = survivors(rule.p, len(ranked))
         mask[ranked] = False
+        if first is not None:
+            whole = t * grid.per_frame + first[ranked % grid.per_frame]
+            ranked = whole[np.sort(np.unique(whole, return_index=True)[1])]
+        k = survivors(rule.p, len(ranked))
         mask[spaced(np.sort(ranked), k) if rule.even else ranked[:k]] = True
     return mask
 
@@ -225,7 +233,16 @@ def keep_of(stages: list[tuple[Scores, Rule]], grid: Grid, seed: int = 0, per_fr
     match stages:
         case [(scores, Interleave() as rule)]:
             change = None if scores.change is None else scores.change.numpy()
-            return Keep(kept, grid, None, torch.from_numpy(schedule(rule, grid.t, change)), rule.residual)
+            anchor, coarse = torch.from_numpy(schedule(rule, grid.t, change)), coarser(rule, grid.h, grid.w)
+            return Keep(kept, grid, None, anchor, rule.residual, coarse=coarse)
         case [(_, Threshold(runs=True) as rule)] if mask[: grid.per_frame].all():
             return Keep(kept, grid, torch.from_numpy(run_lengths(mask, grid)), weighted=rule.weighted)
     return Keep(kept, grid, embeds_all=any(scores.embeds_all for scores, _ in stages))
+
+
+def covered(keep: Keep) -> Tensor:
+    """Which patches of the picture a kept token stands for, bool (N,): the mask, but for P-frames of lower resolution."""
+    if keep.coarse is None:
+        return keep.mask
+    first, mask = torch.from_numpy(blocks(keep.grid.h, keep.grid.w, keep.coarse)), keep.mask.reshape(keep.grid.t, -1)
+    return torch.where(keep.intra[:, None], mask, mask[:, first]).reshape(-1)

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 
 from patchlens.knobs import knobs_of
 from patchlens.merge import Merger
-from patchlens.registry import Selector, find, knob_values
+from patchlens.registry import Selector, find, knob_values, plugins
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,25 @@ def parse_merger(spec: str | Merger | None) -> Merger | None:
     Raises KeyError or ValueError with one sentence that names the cure.
     """
     return parse_plugin(spec, "merger") if isinstance(spec, str) else spec
+
+
+def parse_way(spec: str) -> tuple[Plan, Merger | None]:
+    """A plan whose last part may be a merger (`rlt+tome:r=8`); a merger alone is given every token.
+
+    Raises KeyError or ValueError with one sentence that names the cure.
+    """
+    *front, last = spec.split("+")
+    if last.partition(":")[0].strip() not in plugins("merger"):
+        return parse_plan(spec), None
+    return parse_plan("+".join(front) or "everything"), parse_merger(last)
+
+
+def way_spec(plan: Plan | Selector, merger: Merger | None) -> str:
+    """The inverse of `parse_way`."""
+    text = str(parse_plan(plan))
+    if merger is None:
+        return text
+    return spec_of(merger) if text == "everything" else f"{text}+{spec_of(merger)}"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from torch import Tensor
 from patchlens.encoders.batches import predicted
 from patchlens.encoders.costs import cost_of
 from patchlens.keep import keep_of
+from patchlens.merge import Merger
 from patchlens.pipeline import RunContext
 from patchlens.registry import Selector, misfit
 from patchlens.types import Clip, Keep, MotionMap
@@ -45,8 +46,11 @@ def stream(
     seed: int = 0,
     check: Callable[[], None] | None = None,
     known: Tensor | None = None,
+    merger: Merger | None = None,
 ) -> Iterator[Part]:
     """Features of clips that follow one another, in full or by a plan such as `residualvit:n=2,p=0.85`.
+
+    merger: shortens the sequence inside the blocks, of an interleaved plan in its P-frames.
 
     known: features (all frames, D) in full, from which an interleaved plan then takes its I-frames; their cost counts all
     the same.
@@ -54,8 +58,9 @@ def stream(
     """
     if encoder.segments != "frame":
         raise ValueError(f"{encoder.name} sees whole clips; give an encoder of single frames, such as tiny-clip.")
-    if selector is not None and (problem := misfit(selector, encoder.offers, encoder.name)):
-        raise ValueError(problem)
+    for part in filter(None, (selector, merger)):
+        if problem := misfit(part, encoder.offers, encoder.name):
+            raise ValueError(problem)
     held: Clip | None = None
     at = 0
     for clip, last in _flagged(pieces):
@@ -69,7 +74,7 @@ def stream(
         end = len(clip.frames) if last or keep.anchor is None else int(keep.anchor[-1])
         if end:
             here = None if known is None else known[at : at + end]
-            yield _part(encoder, first_frames(clip, end), keep, own * end / len(clip.frames), check, here)
+            yield _part(encoder, first_frames(clip, end), keep, own * end / len(clip.frames), here, merger, check)
             at += end
         held = None if end == len(clip.frames) else later_frames(clip, end)
 
@@ -86,18 +91,19 @@ def _flagged(pieces: Iterable[Clip]) -> Iterator[tuple[Clip, bool]]:
 
 
 def _part(
-    encoder: Encoder, clip: Clip, keep: Keep, own: float, check: Callable[[], None] | None, known: Tensor | None
-) -> Part:
+    encoder: Encoder, clip: Clip, keep: Keep, own: float, known: Tensor | None, merger: Merger | None,
+    check: Callable[[], None] | None,
+) -> Part:  # fmt: skip
     tokens, count = encoder.tokens(clip), len(clip.frames)
     anchor = None if keep.anchor is None else keep.anchor[:count]
-    mine = Keep(keep.mask[: tokens.grid.n], tokens.grid, None, anchor, keep.residual)
+    mine = Keep(keep.mask[: tokens.grid.n], tokens.grid, None, anchor, keep.residual, coarse=keep.coarse)
     whole = Keep(torch.ones_like(mine.mask), tokens.grid)
     if known is None or anchor is None:
-        frames = encoder.encode(tokens, mine, check).frames
+        frames = encoder.encode(tokens, mine, check, merger).frames
     else:
-        frames = predicted(encoder, tokens, mine, known, check)
-    costs = [cost_of(encoder, k)[0].total for k in (mine, whole)]
-    return Part(clip.times, frames, mine.intra, costs[0] + own, costs[1])
+        frames = predicted(encoder, tokens, mine, known, check, merger)
+    cost, merging = cost_of(encoder, mine, merger)
+    return Part(clip.times, frames, mine.intra, cost.total + merging + own, cost_of(encoder, whole)[0].total)
 
 
 def first_frames(clip: Clip, count: int) -> Clip:

@@ -167,6 +167,8 @@ class Keep:
     residual    with anchors: what a P-frame is given of its I-frame: "on" (a residual token), "zero" (a token of zeros),
                 "off", or "auto" (on where the encoder has a residual tokenizer)
     weighted    a mean over the tokens of the clip counts each by its run length
+    coarse      with anchors: rows and columns of a P-frame's patches, where it is seen at lower resolution, each marked in
+                the mask at the first of the patches it stands for; None: those of the grid
     embeds_all  whether every patch was embedded to decide (LITE), so that a run takes the kept ones from there
     """
 
@@ -177,6 +179,7 @@ class Keep:
     residual: str = "off"
     weighted: bool = False
     embeds_all: bool = False
+    coarse: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         require(

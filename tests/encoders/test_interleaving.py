@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import patchlens
 import pytest
 import torch
 import torch.nn.functional as F
 import toys
+from open_clip.model import resize_pos_embed
 from patchlens.encoders.catalog import CATALOG
 from patchlens.encoders.costs import cost_of
 from patchlens.encoders.encoder import Encoder
 from patchlens.encoders.loaded import Inputs, Loaded
 from patchlens.encoders.residual import ResidualTokenizer, attach, beside, made_for, read, write
 from patchlens.encoders.vit import ViT, ViTConfig
-from patchlens.flops import norm_gmacs
-from patchlens.interleave import Interleave, schedule, survivors
-from patchlens.keep import keep_of
+from patchlens.flops import norm_gmacs, vit_cost
+from patchlens.interleave import Interleave, blocks, coarser, schedule, survivors
+from patchlens.keep import covered, keep_of
 from patchlens.pipeline import run
 from patchlens.specs import parse_plugin
 from patchlens.types import Keep, Scores
@@ -39,12 +42,15 @@ def decided(encoder: Encoder, n: int = 2, p: float = 0.6, residual: str = "auto"
 
 def reference(encoder: Encoder, keep: Keep, mode: str) -> torch.Tensor:
     """Features (t, D) frame by frame: CLS, then the residual token, then the kept patches, one ordinary ViT run each."""
-    plain, config = toys.Plain(encoder), encoder.config
-    embedded = plain.embed(CLIP.frames)
     kept = keep.mask.reshape(keep.grid.t, -1)
-    features = []
-    for t in range(keep.grid.t):
-        x = embedded[t][kept[t]][None]
+    return run_alone(encoder, keep, [x[k] for x, k in zip(toys.Plain(encoder).embed(CLIP.frames), kept, strict=True)], mode)
+
+
+def run_alone(encoder: Encoder, keep: Keep, embedded: list[torch.Tensor], mode: str) -> torch.Tensor:
+    """The same from the embedded patches (K, D) of every frame."""
+    plain, config, features = toys.Plain(encoder), encoder.config, []
+    for t, rows in enumerate(embedded):
+        x = rows[None]
         prefix = plain.w["prefix"][None]
         if int(keep.anchor[t]) < t and mode != "off":
             token = torch.zeros(1, 1, config.width)
@@ -62,6 +68,62 @@ def reference(encoder: Encoder, keep: Keep, mode: str) -> torch.Tensor:
         pooled, out = plain.finish(x)
         features.append((out if encoder.classes is None else pooled)[0])
     return torch.stack(features)
+
+
+def test_p_frames_of_half_the_resolution_equal_a_reference_frame_by_frame() -> None:
+    """Pixels averaged two by two, positions by open_clip's own interpolation, in one ordinary ViT run per frame."""
+    encoder, clip = toys.frame_cls(classes=None, residual=1, grid=(1, 4, 4)), toys.clip(7, seed=3, size=(16, 16))
+    tokens = encoder.tokens(clip)
+    scores = Scores(torch.rand(tokens.grid.n, generator=torch.Generator().manual_seed(4)), "random")
+    keep = keep_of([(scores, Interleave(2, 0.25, scale=0.5))], tokens.grid)
+    assert keep.coarse == (2, 2) and keep.per_frame == [16, 3, 3, 16, 3, 3, 16]
+    plain = toys.Plain(encoder)
+    table = {"visual.positional_embedding": torch.cat([torch.zeros(1, 24), plain.w["position"]])}
+    resize_pos_embed(table, SimpleNamespace(visual=SimpleNamespace(grid_size=(2, 2))))
+    small = F.avg_pool2d(clip.frames.permute(0, 3, 1, 2).float(), 2).add(0.5).floor().permute(0, 2, 3, 1).to(torch.uint8)
+    whole, plain.w["position"] = plain.embed(clip.frames), table["visual.positional_embedding"][1:]
+    coarse, corners = plain.embed(small), torch.tensor([0, 2, 8, 10])
+    kept = keep.mask.reshape(7, -1)
+    rows = [whole[t] if keep.intra[t] else coarse[t][kept[t][corners]] for t in range(7)]
+    expected = F.normalize(run_alone(encoder, keep, rows, "on"), dim=-1)
+    made = encoder.encode(tokens, keep)
+    torch.testing.assert_close(made.frames, expected, rtol=1e-5, atol=1e-5)
+    assert len(made.tokens) == keep.count
+
+
+def test_the_cost_at_half_the_resolution_is_what_torch_counts_and_the_closed_form() -> None:
+    encoder = toys.frame_cls(classes=None, residual=1, grid=(1, 4, 4))
+    tokens = encoder.tokens(toys.clip(7, seed=3, size=(16, 16)))
+    keep = keep_of([(Scores(torch.rand(tokens.grid.n), "random"), Interleave(2, 0.25, scale=0.5))], tokens.grid)
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        encoder.encode(tokens, keep)
+    cost = cost_of(encoder, keep)[0]
+    assert counter.get_total_flops() / 2e9 == pytest.approx(cost.total, rel=1e-12)
+    rest = vit_cost(encoder.config, [3] * 4, embedded=4 * 4, residual=True)
+    assert cost.total == pytest.approx(vit_cost(encoder.config, [16] * 3).total + rest.total, rel=1e-12)
+
+
+def test_coarse_patches_cover_the_frame() -> None:
+    for h, w, scale in ((4, 6, 0.5), (7, 7, 0.5), (3, 5, 0.5), (1, 1, 0.5), (9, 4, 0.3)):
+        coarse = coarser(Interleave(2, 0.0, scale=scale), h, w)
+        first = blocks(h, w, coarse)
+        assert coarse == (max(1, int(h * scale)), max(1, int(w * scale))) and len(set(first)) == coarse[0] * coarse[1]
+        assert (first[first] == first).all() and (first <= np.arange(h * w)).all()
+    assert blocks(2, 4, (1, 2)).tolist() == [0, 0, 2, 2, 0, 0, 2, 2]
+    grid = patchlens.Grid(2, 2, 4, 1, 4)
+    values = torch.tensor([0.0] * 8 + [1, 0, 0, 2, 0, 0, 0, 0])
+    keep = keep_of([(Scores(values, "r"), Interleave(1, 0.5, scale=0.5))], grid)
+    assert keep.index.tolist() == [*range(8), 8 + 2], "a coarse patch ranks like the best of those that it covers"
+    assert covered(keep).reshape(2, 2, 4)[1].int().tolist() == [[0, 0, 1, 1]] * 2
+
+
+def test_clips_of_different_resolution_do_not_share_a_batch() -> None:
+    encoder = toys.frame_cls(residual=1)
+    tokens = encoder.tokens(CLIP)
+    scores = Scores(torch.rand(tokens.grid.n), "random")
+    keeps = [keep_of([(scores, Interleave(2, 0.5, scale=scale))], tokens.grid) for scale in (1.0, 0.5)]
+    with pytest.raises(ValueError, match="differ in resolution"):
+        encoder.encode_many([tokens, tokens], keeps)
 
 
 @pytest.mark.parametrize("classes", [None, toys.CLASSES], ids=["projected", "pooled"])

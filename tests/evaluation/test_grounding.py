@@ -16,10 +16,10 @@ from patchlens.evaluation.grounding import FULL, Question, _video, answer, groun
 from patchlens.evaluation.grounding_table import against, markdown, result
 from patchlens.evaluation.moments import Moment, hits, iou, moments, segments, smooth
 from patchlens.evaluation.retrieval import retrieval
-from patchlens.flops import vit_cost
+from patchlens.flops import merged_cost, vit_cost
 from patchlens.selectors.cues import flow
 from patchlens.selectors.residualvit import ResidualViT
-from patchlens.specs import parse_plugin
+from patchlens.specs import parse_plugin, parse_way, way_spec
 from patchlens.types import Clip
 
 
@@ -134,15 +134,34 @@ def test_dropping_everywhere_costs_what_every_frames_few_patches_do(encoder: Enc
     assert len({out[spec].facts["cosine"] for spec in EVERYWHERE}) == 3
 
 
+def test_a_merger_shortens_p_frames_alone(encoder: Encoder) -> None:
+    specs = ["residualvit:p=0,drop=center,residual=off,cuts=off", "tome:r=20"]
+    ways = {"full": specs[0], "merged": "+".join(specs), "everywhere": specs[1]}
+    parsed = {name: parse_way(spec) for name, spec in ways.items()}
+    selectors = {name: plan.selectors[0] for name, (plan, _) in parsed.items()}
+    mergers = {name: merger for name, (_, merger) in parsed.items() if merger}
+    out = ground(encoder, scene_asked(3), selectors, Question(fps=0.5, queries=3), mergers=mergers)
+    spent = {name: one.facts["gmacs_per_frame"] for name, one in out.items()}
+    own = merged_cost(encoder.config, mergers["merged"], [144])
+    one = own[0].total + own[1]
+    frames = out["merged"].facts["frames"]
+    p_frames = frames - -(-frames // 3)
+    assert spent["everywhere"] == pytest.approx(one)
+    saved = vit_cost(encoder.config, [144]).total - one
+    assert spent["full"] - spent["merged"] == pytest.approx(p_frames / frames * saved)
+    assert out["everywhere"].facts["cosine"] < out["merged"].facts["cosine"] < 0.9999
+    assert out["merged"].facts["way"] == way_spec(*parsed["merged"])
+
+
 def test_a_short_videos_frames_are_made_once_and_give_the_same(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asked, "PIECE", 16)
     video = next(iter(scene_asked(3)))
     ways = {spec: parse_plugin(spec) for spec in ("residualvit:residual=off", "residualvit:n=3,drop=center,residual=off")}
     made, pieces = [], lambda filming: made.append(filming) or video.pieces(filming)
-    shared = _video(encoder, replace(video, pieces=pieces), ways, Question(fps=0.5))
+    shared = _video(encoder, replace(video, pieces=pieces), ways, Question(fps=0.5), {})
     assert len(made) == len(set(made)) == 2, "with and without motion"
     monkeypatch.setattr(filmed, "FRAMES", 0)
-    anew = _video(encoder, replace(video, pieces=pieces), ways, Question(fps=0.5))
+    anew = _video(encoder, replace(video, pieces=pieces), ways, Question(fps=0.5), {})
     assert len(made) == 5
     for name, values in anew.items():
         np.testing.assert_allclose(shared[name], values, rtol=1e-6)

@@ -45,7 +45,10 @@ def grounding_command(
     strategy: Strategy = "motion",
     no_residual: NoResidual = False,
     no_cuts: NoCuts = False,
-    also: Annotated[list[str] | None, typer.Option(help="a further plan, as in residualvit:n=3,p=0.9; repeatable")] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(help="a further plan, as in residualvit:n=3,p=0.9 or residualvit:p=0+tome:r=8; repeatable"),
+    ] = None,
     against: Annotated[
         list[str] | None, typer.Option(help="also a table of the others minus this plan, or minus full; repeatable")
     ] = None,
@@ -71,27 +74,38 @@ def grounding_command(
     from patchlens.evaluation.grounding_table import against as minus
     from patchlens.evaluation.grounding_table import markdown, result
     from patchlens.outputs import check_targets
-    from patchlens.specs import parse_plugin, spec_of
+    from patchlens.specs import parse_way, way_spec
 
     check_targets({"json": json}, Path(where))
     model = load_encoder(encoder, weights, seed=seed, device=device, dtype=dtype, residual=residual)
     plan = schedule(interleave, drop, strategy, no_residual, no_cuts)
     bases = [spec for spec in against or () if spec != FULL]
-    plans = [*([plan] if plan else []), *(parse_plugin(spec) for spec in [*(also or ()), *bases])]
-    ways = {spec_of(p): p for p in plans}
+    asked = [*([(plan, None)] if plan else []), *(_one(*parse_way(spec)) for spec in [*(also or ()), *bases])]
+    ways = {way_spec(selector, merger): selector for selector, merger in asked}
+    mergers = {way_spec(selector, merger): merger for selector, merger in asked if merger}
     parts = None if json is None else json.with_name(json.name + ".parts")
     question = Question(fps, shift, seed, limit)
-    found = ground(model, open_asked(where, videos, seed), ways, question, parts, _progress("queries"))
+    found = ground(model, open_asked(where, videos, seed), ways, question, parts, mergers, _progress("queries"))
     whole = result(found, model, where, question)
     typer.echo(markdown(whole))
     for base in against or ():
-        typer.echo("\n" + minus(whole, EVERY if base == FULL else spec_of(parse_plugin(base))))
+        typer.echo("\n" + minus(whole, EVERY if base == FULL else way_spec(*parse_way(base))))
     if json is not None:
         from patchlens.cache import write_whole
         from patchlens.evaluation.parts import forget
 
         write_whole(json, (json_module.dumps(whole, indent=1, allow_nan=False) + "\n").encode())
         forget(parts)
+
+
+def _one(plan: Any, merger: Any) -> tuple[Any, Any]:
+    """The one selector of a plan, and the merger.
+
+    Raises ValueError for a plan of several.
+    """
+    if len(plan.selectors) > 1:
+        raise ValueError(f"Grounding takes one selector at a time, with a merger behind it or none, not {plan}.")
+    return plan.selectors[0], merger
 
 
 def zeroshot_command(

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from patchlens.encoders.patches import cut, fit_frames
 from patchlens.encoders.vit import Check, Output
+from patchlens.interleave import blocks
 from patchlens.merge import Merger
 from patchlens.types import Keep, Tokens
 
@@ -86,13 +88,15 @@ def interleaved(
 
 
 @torch.no_grad()
-def predicted(encoder: Encoder, tokens: Tokens, keep: Keep, known: Tensor, check: Check | None = None) -> Tensor:
+def predicted(
+    encoder: Encoder, tokens: Tokens, keep: Keep, known: Tensor, check: Check | None = None, merger: Merger | None = None
+) -> Tensor:
     """Features (t, D) of an interleaved clip whose I-frames are known: those rows of `known` (t, D), and new P-frames.
 
     As `encoder.encode` gives them; for whoever tries several schedules on the same frames.
     """
     residual = _residuals(encoder, [keep], [known[keep.intra].to(encoder.device)])
-    (made,) = _run(encoder, [tokens], [keep], intra=False, residual=residual, check=check)
+    (made,) = _run(encoder, [tokens], [keep], intra=False, residual=residual, check=check, merger=merger)
     features = encoder.feature(made).float().cpu()
     if encoder.loaded.normalise:
         features = torch.nn.functional.normalize(features, dim=-1)
@@ -106,18 +110,36 @@ def _run(
 ) -> list[Output]:
     """The I-frames (or the P-frames) of all clips as one sequence; every patch of these frames is embedded."""
     vit, counts, patches, index, kept = encoder.fast if intra else encoder.predictor, [], [], [], []
+    coarse = None if intra else _coarse(keeps)
     for x, keep in zip(tokens, keeps, strict=True):
         frames = keep.intra if intra else ~keep.intra
         here = frames.repeat_interleave(keep.grid.per_frame).nonzero().squeeze(1)
         counts.append(tuple(k for k, yes in zip(keep.per_frame, frames.tolist(), strict=True) if yes))
-        patches.append(x.patches[here])
-        index.append(here)
-        kept.append(keep.mask[here])
+        seen = (x.patches[here], here, keep.mask[here]) if coarse is None else _coarsely(x, keep, frames, coarse)
+        for whole, part in zip((patches, index, kept), seen, strict=True):
+            whole.append(part)
     if not any(counts):
         empty = torch.zeros(0, vit.config.width)
         return [Output(empty, empty, torch.zeros(0, vit.config.outputs or vit.config.width))] * len(counts)
-    x = encoder.embed_with(vit, torch.cat(patches), torch.cat(index))[torch.cat(kept).to(encoder.device)]
+    x = encoder.embed_with(vit, torch.cat(patches), torch.cat(index), grid=coarse)[torch.cat(kept).to(encoder.device)]
     return _split(vit(x, sum(counts, ()), **ways), counts)
+
+
+def _coarse(keeps: Sequence[Keep]) -> tuple[int, int] | None:
+    """Rows and columns of all P-frames where they are seen at a lower resolution."""
+    grids = {k.coarse for k in keeps}
+    if len(grids) > 1:
+        raise ValueError("Clips whose P-frames differ in resolution cannot share one batch; encode them apart.")
+    return grids.pop()
+
+
+def _coarsely(tokens: Tokens, keep: Keep, frames: Tensor, coarse: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+    """Patches of these frames at the lower resolution, their numbers in that grid, and which are kept."""
+    grid, size = keep.grid, tuple(cells * keep.grid.patch for cells in coarse)
+    small = fit_frames(tokens.frames[frames], size, "squash")[0] if frames.any() else tokens.frames.new_zeros(0, *size, 3)
+    first = torch.from_numpy(blocks(grid.h, grid.w, coarse)).unique()
+    patches = cut(small, 1, grid.patch)
+    return patches, torch.arange(len(patches)), keep.mask.reshape(grid.t, -1)[frames][:, first].reshape(-1)
 
 
 def _residuals(encoder: Encoder, keeps: Sequence[Keep], anchors: list[Tensor]) -> Tensor | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ def cost_of(model: Encoder, keep: Keep, merger: Merger | None = None) -> tuple[C
     """Cost of encoding what is kept, and the merger's own GMACs.
 
     Where every patch was embedded to decide, all of them are paid for here (LITE). In an interleaved plan the merger acts
-    in P-frames only, and every patch of a P-frame is embedded, as in ResidualViT.
+    in P-frames only, and every patch of a P-frame (at its resolution) is embedded, as in ResidualViT.
     """
     if keep.anchor is None:
         counts = model.counts(keep)
@@ -25,7 +26,7 @@ def cost_of(model: Encoder, keep: Keep, merger: Merger | None = None) -> tuple[C
         unused = keep.embeds_all * (keep.grid.n - keep.count) * model.config.patch_dim * model.config.width
         return cost + Cost(unused / GIGA), own
     intra, leaning = ([k for k, i in zip(keep.per_frame, keep.intra, strict=True) if i == whole] for whole in (True, False))
-    mode, embedded = model.residual(keep), len(leaning) * keep.grid.per_frame
+    mode, embedded = model.residual(keep), len(leaning) * (math.prod(keep.coarse) if keep.coarse else keep.grid.per_frame)
     mapping = model.tokenizer.macs if mode == "on" else 0
     whole = vit_cost(model.config, intra)
     if merger is None:
@@ -38,7 +39,8 @@ def cost_of(model: Encoder, keep: Keep, merger: Merger | None = None) -> tuple[C
 
 def cost_facts(model: Encoder, keep: Keep) -> dict[str, Any]:
     """GMACs of a run as `once`, plus a + b*K + c*K^2 for a segment of K patches: [a, b, c] of a whole run's segments and,
-    for encoders of frames, of the P-frames of an interleaved plan under each way of giving them a residual token."""
+    for encoders of frames, of the P-frames of an interleaved plan under each way of giving them a residual token; and what
+    embedding one patch takes, of which P-frames at a lower resolution have fewer."""
     parts = coefficients(model.config, embed_kept=not keep.embeds_all)
     facts: dict[str, Any] = {"per_segment": [sum(pair) / GIGA for pair in zip(*parts, strict=True)]}
     facts["once"] = keep.embeds_all * keep.grid.n * model.config.patch_dim * model.config.width / GIGA
@@ -46,6 +48,7 @@ def cost_facts(model: Encoder, keep: Keep) -> dict[str, Any]:
         made = model.tokenizer.macs if model.tokenizer else None
         ways = {"on": (True, made), "zero": (True, 0), "off": (False, 0)}
         facts["predicted"] = {way: _predicted(model, *given) for way, given in ways.items()}
+        facts["embedding"] = model.config.patch_dim * model.config.width / GIGA
         facts["predicted"]["auto"] = facts["predicted"]["on" if model.tokenizer else "off"]
     return facts
 

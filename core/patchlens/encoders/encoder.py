@@ -125,10 +125,12 @@ class Encoder:
         """uint8 patches (K, C, tubelet, p, p) and token numbers (K,) to float32 embeddings (K, D)."""
         return self.embed_with(self.vit, patches, index).float()
 
-    def embed_with(self, vit: ViT, patches: Tensor, index: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Embeddings (K, D) in the dtype of `vit`."""
+    def embed_with(
+        self, vit: ViT, patches: Tensor, index: Tensor, lengths: Tensor | None = None, grid: tuple[int, int] | None = None
+    ) -> Tensor:
+        """Embeddings (K, D) in the dtype of `vit`, as `ViT.embed` makes them."""
         x = normalise(patches.to(self.device), self.inputs.mean, self.inputs.std, vit.embedding.weight.dtype)
-        return vit.embed(x, index.to(self.device), None if lengths is None else lengths.to(self.device))
+        return vit.embed(x, index.to(self.device), None if lengths is None else lengths.to(self.device), grid)
 
     def counts(self, keep: Keep) -> tuple[int, ...]:
         """Kept patches per segment that is run: empty frames are not."""

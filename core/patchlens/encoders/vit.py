@@ -8,11 +8,13 @@ before block 1, a residual token may be inserted behind the class token, a merge
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from patchlens.encoders.block import Block
@@ -94,13 +96,17 @@ class ViT(nn.Module):
             nn.Linear(config.width, config.outputs, config.output_bias) if config.outputs else nn.Identity()
         )
 
-    def embed(self, patches: Tensor, index: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def embed(
+        self, patches: Tensor, index: Tensor, lengths: Tensor | None = None, grid: tuple[int, int] | None = None
+    ) -> Tensor:
         """Linear patch embedding plus position: normalised patches (K, patch_dim), token numbers (K,) -> (K, D).
 
         lengths int64 (K,), run lengths from 1 (all 1 without them), choose the length encoding of weights that have one; it
         starts at zero. Source: RLT sec. 3.3; the released code pairs it with tokens in another order.
+        grid (h, w) says that frames are seen in so many patches, and their numbers count these: positions are interpolated.
         """
-        x = self._placed(self.embedding(patches), index)
+        x = self.embedding(patches)
+        x = self._placed(x, index) if grid is None else x + self.positions(grid)[index % math.prod(grid)].to(x.dtype)
         if self.length is None:
             return x
         return x + (self.length[:1] if lengths is None else self.length[lengths - 1]).to(x.dtype)
@@ -112,6 +118,11 @@ class ViT(nn.Module):
         ):
             return x + self.position.to(x.dtype)  # a whole segment: no gather
         return x + self.position[index % self.config.tokens].to(x.dtype)
+
+    def positions(self, grid: tuple[int, int]) -> Tensor:
+        """The position table of one frame for (h, w) patches, (h*w, D): bicubic with antialias, as open_clip does it."""
+        table = self.position.float().T.unflatten(1, self.config.grid[1:])[None]
+        return F.interpolate(table, grid, mode="bicubic", antialias=True, align_corners=False)[0].flatten(1).T
 
     def forward(
         self,

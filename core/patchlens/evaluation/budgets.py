@@ -18,8 +18,7 @@ import numpy as np
 from patchlens.keep import Threshold
 from patchlens.knobs import Knob, knobs_of
 from patchlens.merge import Merger, mean_share
-from patchlens.registry import plugins
-from patchlens.specs import Plan, parse_merger, parse_plan, spec_of
+from patchlens.specs import Plan, parse_plan, parse_way, spec_of, way_spec
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,7 @@ class Contender:
 
     def spec(self, value: float | None) -> str:
         """Plan and merger with the knob at `value`, in the grammar."""
-        merger = self.merger_at(value)
-        return str(self.at(value)) if merger is None else _joined(self.at(value), spec_of(merger))
+        return way_spec(self.at(value), self.merger_at(value))
 
     @property
     def parts(self) -> list[Any]:
@@ -60,32 +58,26 @@ class Contender:
         return [*self.plan.selectors, *([self.merger] if self.merger else [])]
 
 
-def _joined(plan: Plan, merger: str) -> str:
-    return merger if str(plan) == "everything" else f"{plan}+{merger}"
-
-
 def contender(spec: str | Any) -> Contender:
     """A contender from the grammar, a selector or a Plan; the last part of a spec may be a merger (`rlt+tome:r=8`).
 
     Raises KeyError or ValueError in one sentence.
     """
-    if isinstance(spec, str) and spec.split("+")[-1].partition(":")[0].strip() in plugins("merger"):
-        return _with_merger(spec)
-    plan = parse_plan(spec)
+    plan, merger = parse_way(spec) if isinstance(spec, str) else (parse_plan(spec), None)
     seeded = any(getattr(s, "seeded", False) for s in plan.selectors)
+    if merger is not None:
+        return _with_merger(spec, plan, merger, seeded)
     knob = _budget_knob(plan)
     if knob is None or (isinstance(spec, str) and f"{knob.name}=" in spec.replace(" ", "")):
         return Contender(plan, str(plan), seeded=seeded)
     return Contender(plan, without(str(plan), knob.name), knob.name, knob.name != "keep", seeded)
 
 
-def _with_merger(spec: str) -> Contender:
+def _with_merger(spec: str, plan: Plan, merger: Merger, seeded: bool) -> Contender:
     """A merger alone has its r solved, unless the spec says it; behind selectors it runs as written."""
     *selectors, last = spec.split("+")
-    plan, merger = parse_plan("+".join(selectors) or "everything"), parse_merger(last)
-    seeded = any(getattr(s, "seeded", False) for s in plan.selectors)
     if selectors or "r=" in last.replace(" ", ""):
-        return Contender(plan, _joined(plan, spec_of(merger)), seeded=seeded, merger=merger)
+        return Contender(plan, way_spec(plan, merger), seeded=seeded, merger=merger)
     return Contender(plan, without(spec_of(merger), "r"), "r", merger=merger)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,9 @@ from patchlens.evaluation.grounded import Grounded
 from patchlens.evaluation.moments import hits, moments
 from patchlens.evaluation.parts import Parts
 from patchlens.interleave import WINDOW
+from patchlens.merge import Merger
 from patchlens.registry import Selector
-from patchlens.specs import spec_of
+from patchlens.specs import spec_of, way_spec
 from patchlens.streaming import stream
 from patchlens.types import Clip
 
@@ -59,12 +61,15 @@ class Seen:
     full: float
 
 
-def seen(pieces: Iterable[Clip], encoder: Encoder, way: Selector | None, seed: int, known: Tensor | None = None) -> Seen:
+def seen(
+    pieces: Iterable[Clip], encoder: Encoder, way: Selector | None, seed: int, known: Tensor | None = None,
+    merger: Merger | None = None,
+) -> Seen:  # fmt: skip
     """Stream a video; with `known`, features of every frame in full, I-frames are taken from there and cost the same.
 
     Raises ValueError for a video without frames.
     """
-    parts = list(stream(pieces, encoder, way, seed, known=known))
+    parts = list(stream(pieces, encoder, way, seed, known=known, merger=merger))
     if not parts:
         raise ValueError("The video gave no frame.")
     times, features, intra = (torch.cat([getattr(p, name) for p in parts]) for name in ("times", "features", "intra"))
@@ -115,15 +120,18 @@ def ground(
     ways: Ways,
     question: Question = Question(),
     parts: Path | None = None,
+    mergers: Mapping[str, Merger] = MappingProxyType({}),
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Grounded]:
     """Ground the sentences of as many videos as it takes for `queries` of them (the last video counts whole).
 
-    Returns what was found with every frame in full ("full") and by each of `ways`, over the same sentences. `parts` is a
-    folder of finished videos, from which a killed run goes on; `progress` is told (queries done, wanted).
+    Returns what was found with every frame in full ("full") and by each of `ways`, over the same sentences; `mergers`, by
+    name of the way, shorten sequences inside the blocks (of an interleaved plan in its P-frames). `parts` is a folder of
+    finished videos, from which a killed run goes on; `progress` is told (queries done, wanted).
     """
     names = [FULL, *ways]
-    about = {"ways": {k: spec_of(v) for k, v in ways.items()}, "of": str(question)}
+    specs = {FULL: EVERY, **{k: way_spec(v, mergers.get(k)) for k, v in ways.items()}}
+    about = {"ways": specs, "of": str(question)}
     store = Parts(parts, repr(sorted({**encoder.loaded.facts, **encoder.facts, **about}.items(), key=str)))
     made: list[dict[str, np.ndarray]] = []
     done = 0
@@ -131,7 +139,9 @@ def ground(
         if done >= question.queries:
             break
         found = store.load("video", index)
-        made.append(found if found is not None else store.save("video", index, _video(encoder, asked, ways, question)))
+        if found is None:
+            found = store.save("video", index, _video(encoder, asked, ways, question, mergers))
+        made.append(found)
         done += len(made[-1]["ceiling"])
         if progress:
             progress(min(done, question.queries), question.queries)
@@ -143,20 +153,23 @@ def ground(
     out = {}
     for k, name in enumerate(names):
         spent, near = (float(np.average([m[what][k] for m in made], weights=frames)) for what in ("gmacs", "cosine"))
-        facts = {"way": spec_of(ways[name]) if name in ways else EVERY, "seed": question.seed,
+        facts = {"way": specs[name], "seed": question.seed,
                  "fps": question.fps, "shift": question.shift, "frames": int(frames.sum()),
                  "gmacs_per_frame": spent, "gmacs_per_s": spent * question.fps, "cosine": near}  # fmt: skip
         out[name] = Grounded(np.concatenate([m["found"][k] for m in made]), ceiling, owner, facts)
     return out
 
 
-def _video(encoder: Encoder, asked: Asked, ways: Ways, question: Question) -> dict[str, np.ndarray]:
+def _video(
+    encoder: Encoder, asked: Asked, ways: Ways, question: Question, mergers: Mapping[str, Merger]
+) -> dict[str, np.ndarray]:
     """One video by every way: found (ways, Q, RANKS, OVERLAPS), ceiling, and GMACs per frame and mean cosine (ways,)."""
     texts = text_features(encoder, [text for text, _ in asked.queries])
     filmed = Filmed(asked)
     film = lambda way: filmed.pieces(filming_for(encoder, way, question.fps))  # noqa: E731
     full = seen(film(None), encoder, None, question.seed)
-    all_ways = [full, *(seen(film(way), encoder, way, question.seed, full.features) for way in ways.values())]
+    by = lambda name, way: seen(film(way), encoder, way, question.seed, full.features, mergers.get(name))  # noqa: E731
+    all_ways = [full, *(by(name, way) for name, way in ways.items())]
     perfect = np.array([(full.times >= low) & (full.times < high) for _, (low, high) in asked.queries], float)
     judge = lambda rows: judged(asked, full.times, rows, question.fps, question.shift)  # noqa: E731
     near = [float(torch.cosine_similarity(full.features, w.features, dim=-1).mean()) for w in all_ways]

@@ -28,6 +28,7 @@ class ResidualViT:
 
     drop      the selector that ranks a P-frame's patches, as in motion, random, uniform, center or attention:block=2
     residual  auto: on where the encoder has a residual tokenizer; zero: a token of zeros (ablation)
+    scale     0.5: P-frames at half the resolution, in a quarter of the patches, of which p are dropped (ablation)
     """
 
     n: int = knob(2, 1, 10, step=1, unit="P-frames", help="P-frames behind each I-frame (interleave factor)")
@@ -38,6 +39,7 @@ class ResidualViT:
     reach: float = knob(
         0.0, 0.0, 100.0, step=1.0, unit="grey levels", help="and after so much change since the last one; 0: never"
     )
+    scale: str = choice("1", ("1", "0.5"), help="resolution of P-frames, as a share of an I-frame's")
     requires = frozenset({"frames"})
     monotone = False
     alone = True  # it schedules the whole clip
@@ -82,4 +84,4 @@ class ResidualViT:
     def rule(self) -> Rule:
         """The schedule; evenly spaced patches where the inner selector spaces them."""
         even = isinstance(self.inner.rule(), Strided)
-        return Interleave(self.n, self.p, self.cuts == "on", self.reach, even, self.residual)
+        return Interleave(self.n, self.p, self.cuts == "on", self.reach, even, self.residual, float(self.scale))

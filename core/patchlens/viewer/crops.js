@@ -14,7 +14,7 @@ export function drawCrops(canvas, model, place, colours) {
   Object.assign(canvas, { width: t * SIDE, height: SIDE + 8 });
   const c = canvas.getContext("2d");
   for (let i = 0; i < t; i++) {
-    const kept = model.keep.mask[i * h * w + place];
+    const kept = model.keeps(i * h * w + place);
     const from = [x - width / 2, y - height / 2, 2 * width, 2 * height];
     c.drawImage(model.pictureOf(i * tubelet), ...from, i * SIDE, 0, SIDE - GAP, SIDE);
     c.fillStyle = kept ? colours.accent : colours.line;

@@ -1,8 +1,8 @@
 /**
  * Drawing one tubelet on a canvas: the picture, and over it what a plan makes of it.
  *
- * A scene is plain data: {image, part, rect, scale, h, w, mask, mode, shares, runs, flow, groups, sides, grid, cursor,
- * pins, edge, patterns, dpr}; rect is the part of the canvas that the encoder saw, in pixels, `part` the part of the
+ * A scene is plain data: {image, part, rect, scale, h, w, mask, mode, shares, runs, flow, groups, blocks, sides, grid,
+ * cursor, pins, edge, patterns, dpr}; blocks (or null) the cell that stands for each one where patches are coarser; rect is the part of the canvas that the encoder saw, in pixels, `part` the part of the
  * image to draw (null: all), scale canvas pixels per display pixel. Nothing here knows where a scene came from.
  */
 import { bordersPath, boxOf, cellsPath, corner, fillCells, strokeCased, writeIn } from "./cells.js";
@@ -71,7 +71,8 @@ function shadeUnseen(context, scene) {
 /** Kept cells edged, dropped ones hatched and, if asked, dimmed. */
 function drawKept(context, scene, { dimmed = false, thickness = 1.75 }) {
   const { mask } = scene;
-  if (scene.grid) drawGrid(context, scene);
+  if (scene.blocks) drawBlocks(context, scene);
+  else if (scene.grid) drawGrid(context, scene);
   const dropped = cellsPath(scene, (i) => !mask[i]);
   if (dimmed) fillWith(context, dropped, DIM);
   fillWith(context, dropped, scene.patterns.dropped);
@@ -113,6 +114,13 @@ function drawGrid(context, scene) {
   context.strokeStyle = "rgba(255, 255, 255, .2)";
   context.lineWidth = 1;
   context.stroke(path);
+}
+
+/** Lines between the coarse patches of a P-frame that is seen at lower resolution. */
+function drawBlocks(context, { blocks, ...scene }) {
+  context.strokeStyle = "rgba(255, 255, 255, .6)";
+  context.lineWidth = scene.dpr ?? 1;
+  context.stroke(bordersPath(scene, (a, b) => a >= 0 && b >= 0 && blocks[a] !== blocks[b]));
 }
 
 /** A frame around a cell: white in a black casing, whole or dashed. */

@@ -21,7 +21,7 @@ export function factsOf({ model, lanes }, n) {
     facts.push(["rank", `${whole(model.ranks(stage)[n])} of ${whole(stage.values.length)}`]);
   }
   if (lanes.length > 1) facts.push(["kept by", keepers(lanes, n)]);
-  else facts.push(["fate", model.keep.mask[n] ? "kept" : "dropped"]);
+  else facts.push(["fate", model.keeps(n) ? "kept" : "dropped"]);
   if (model.spans) {
     const from = Math.floor(model.spans.start[n] / size);
     facts.push(["run", `starts at tubelet ${from + 1}, ${whole(model.spans.length[n])} long`]);
@@ -38,7 +38,7 @@ function groupWords({ of, sizes }, n) {
 
 /** Letters of the lanes that keep token n. */
 function keepers(lanes, n) {
-  const letters = lanes.filter(({ model }) => model.keep.mask[n]).map(({ letter }) => letter);
+  const letters = lanes.filter(({ model }) => model.keeps(n)).map(({ letter }) => letter);
   return letters.length ? letters.join(", ") : "none";
 }
 
@@ -92,7 +92,7 @@ function valueTable(model, t) {
   const [, h, w] = model.manifest.grid;
   const stage = model.stages[0];
   const cell = (n) => {
-    const kept = model.keep.mask[n];
+    const kept = model.keeps(n);
     return el(kept ? "td.pl-kept" : "td", {}, number(stage.values[n], 2) + (kept ? " ●" : ""));
   };
   const rows = Array.from({ length: h }, (_, y) => {

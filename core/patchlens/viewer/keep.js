@@ -100,14 +100,37 @@ export function schedule(rule, frames, change) {
   return anchors;
 }
 
-/** All of the I-frames, and of every P-frame its best (or evenly spaced) patches. */
+/** Rows and columns of a P-frame's patches where it is seen at lower resolution, else null. */
+export function coarser({ scale = 1 }, { h, w }) {
+  return scale === 1 ? null : [h, w].map((side) => Math.max(1, Math.floor(side * scale)));
+}
+
+/** For each patch of a frame the first one (in rows) of the coarse patch that its middle lies in. */
+export function blocks({ h, w }, coarse) {
+  const cellOf = (i, side, cells) => Math.floor(((2 * i + 1) * cells) / (2 * side));
+  const firsts = (side, cells) => {
+    const all = Array.from({ length: side }, (_, i) => cellOf(i, side, cells));
+    return all.map((cell) => all.indexOf(cell));
+  };
+  const [rows, columns] = [firsts(h, coarse[0]), firsts(w, coarse[1])];
+  return Int32Array.from({ length: h * w }, (_, i) => rows[Math.floor(i / w)] * w + columns[i % w]);
+}
+
+/** All of the I-frames, and of every P-frame its best (or evenly spaced) patches, coarse ones where it has such. */
 function takeInterleaved(mask, order, rule, grid, allowed, change) {
   const size = grid.h * grid.w;
   const anchors = schedule(rule, grid.t, change);
-  const members = Array.from({ length: grid.t }, () => []);
-  for (const n of rule.even ? allowed.keys() : order) if (allowed[n]) members[Math.floor(n / size)].push(n);
-  members.forEach((ranked, t) => {
-    if (!ranked.length) return;
+  const coarse = coarser(rule, grid);
+  const first = coarse && blocks(grid, coarse);
+  const members = Array.from({ length: grid.t }, () => new Set());
+  for (const n of rule.even ? allowed.keys() : order) {
+    if (!allowed[n]) continue;
+    const t = Math.floor(n / size);
+    members[t].add(first && anchors[t] !== t ? t * size + first[n % size] : n);
+  }
+  members.forEach((set, t) => {
+    if (!set.size) return;
+    const ranked = rule.even ? [...set].sort((a, b) => a - b) : [...set];
     const k = anchors[t] === t ? ranked.length : survivors(rule.p, ranked.length);
     if (rule.even) takeSpaced(mask, ranked, k);
     else for (const n of ranked.slice(0, k)) mask[n] = 1;
@@ -177,8 +200,9 @@ export function runLengths(mask, grid) {
 }
 
 /**
- * The decision of a whole plan: each stage chooses among what the one before left. Returns {mask, runs, anchor, residual};
- * runs (or null) as `runLengths` has them; anchor (or null) the I-frame of every frame, residual what P-frames get of it.
+ * The decision of a whole plan: each stage chooses among what the one before left. Returns {mask, runs, anchor, residual,
+ * coarse}; runs (or null) as `runLengths` has them; anchor (or null) the I-frame of every frame, residual what P-frames get
+ * of it, coarse (or null) their rows and columns, each marked in the mask at the first patch that it covers.
  */
 export function keepOf(stages, grid, seed, firstFilled) {
   let mask = new Uint8Array(grid.t * grid.h * grid.w).fill(1);
@@ -192,5 +216,6 @@ export function keepOf(stages, grid, seed, firstFilled) {
   const { rule = {}, change } = stages.length === 1 ? stages[0] : {};
   const runs = rule.kind === "threshold" && rule.runs && !mask.subarray(0, grid.h * grid.w).includes(0);
   const anchor = rule.kind === "interleave" ? schedule(rule, grid.t, change) : null;
-  return { mask, runs: runs ? runLengths(mask, grid) : null, anchor, residual: anchor ? rule.residual : "off" };
+  const leaning = { residual: anchor ? rule.residual : "off", coarse: anchor && coarser(rule, grid) };
+  return { mask, runs: runs ? runLengths(mask, grid) : null, anchor, ...leaning };
 }

@@ -2,7 +2,7 @@
  * One payload and what the sliders make of it: decision, counts, ranks, run spans, scenes to draw. Knows no page.
  */
 import { groupsOf } from "./groups.js";
-import { count, ranking } from "./keep.js";
+import { blocks, count, ranking } from "./keep.js";
 import { pictures, unpack } from "./payload.js";
 import { decision, fitsKnob, gmacs, isLive, parsed, perTubelet, planSpec, stagesOf } from "./plan.js";
 
@@ -77,12 +77,26 @@ export class Model {
     this.keep = this.live ? decision(this.stages, this.manifest) : this.sent();
     this.spans = spansOf(this.keep.runs, this.size);
     this.counts = perTubelet(this.keep.mask, this.size);
+    const [, h, w] = this.manifest.grid;
+    this.blocks = this.keep.coarse ? blocks({ h, w }, this.keep.coarse) : null;
+  }
+
+  /** For each cell of tubelet t the cell that stands for it, where it is a P-frame of lower resolution; else null. */
+  blocksIn(t) {
+    return this.keep.anchor?.[t] === t ? null : this.blocks;
+  }
+
+  /** Whether token n is kept: itself, or the coarse patch that covers it. */
+  keeps(n) {
+    const t = Math.floor(n / this.size);
+    const of = this.blocksIn(t);
+    return this.keep.mask[of ? t * this.size + of[n % this.size] : n] === 1;
   }
 
   /** The decision as Python made it. */
   sent() {
-    const { anchor, runs } = this.manifest;
-    return { mask: this.pack.bytes("mask"), runs: runs ? this.pack.ints("runs") : null, anchor };
+    const { anchor, runs, coarse = null } = this.manifest;
+    return { mask: this.pack.bytes("mask"), runs: runs ? this.pack.ints("runs") : null, anchor, coarse };
   }
 
   tubeletOf(frame) {
@@ -117,9 +131,12 @@ export class Model {
     stage.standing ??= standing(stage);
     const length = (i) => this.spans.length[from + i];
     const runs = this.spans && { length, share: (i) => length(i) / tubelets };
-    const [mask, shares] = [this.keep.mask, stage.standing].map((all) => all.subarray(from, to));
+    const [kept, shares] = [this.keep.mask, stage.standing].map((all) => all.subarray(from, to));
+    const blocks = this.blocksIn(t);
+    const mask = blocks ? Uint8Array.from(blocks, (first) => kept[first]) : kept;
     const flow = this.flow?.subarray(2 * from, 2 * to);
-    return { image: this.pictureOf(frame), h, w, mask, shares, mode, runs, flow, groups: this.groupsIn(from) };
+    const drawn = { image: this.pictureOf(frame), h, w, mask, shares, mode, runs, flow, blocks };
+    return { ...drawn, groups: this.groupsIn(from) };
   }
 
   /** Merged groups of the whole clip, made when first asked for; null where nothing was merged. */

@@ -45,7 +45,7 @@ export class Pins {
 /** A token's value in a lane, and whether it stays. */
 function valueIn({ model, letter }, n, several) {
   const [stage] = model.stages;
-  const fate = model.keep.mask[n] ? "kept ●" : "dropped ○";
+  const fate = model.keeps(n) ? "kept ●" : "dropped ○";
   const badge = several && el("span.pl-badge", { "data-lane": letter }, letter);
   return el("span.pl-pin-value", { title: stage.unit }, badge, `${number(stage.values[n])}, ${fate}`);
 }

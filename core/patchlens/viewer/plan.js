@@ -31,7 +31,7 @@ export function isLive(stages) {
   return stages.every((stage) => stage.live);
 }
 
-/** {mask, runs, anchor, residual} of the stages' present settings. */
+/** {mask, runs, anchor, residual, coarse} of the stages' present settings. */
 export function decision(stages, manifest) {
   for (const stage of stages) stage.rule = ruleOf(stage);
   const [t, h, w] = manifest.grid;
@@ -48,16 +48,19 @@ export function perTubelet(mask, size) {
 /**
  * GMACs of a decision: `once` (patches embedded to decide), and a + b K + c K^2 for every segment that is not empty; null
  * where the run gave no coefficients.
- * The P-frames of an interleaved plan (`keep` of `decision`) have coefficients of their own.
+ * The P-frames of an interleaved plan (`keep` of `decision`) have coefficients of their own, and embed fewer patches where
+ * they are seen at lower resolution.
  */
 export function gmacs(counts, manifest, keep = null) {
   if (!manifest.cost) return null;
-  const { per_segment: whole, predicted } = manifest.cost;
+  const { per_segment: whole, predicted, embedding } = manifest.cost;
+  const [, h, w] = manifest.grid;
+  const unseen = keep?.coarse ? (h * w - keep.coarse[0] * keep.coarse[1]) * embedding : 0;
   const segments = manifest.per_frame ? counts : [counts.reduce((x, y) => x + y, 0)];
   const leans = (t) => keep?.anchor && keep.anchor[t] !== t;
   return segments.reduce((sum, k, t) => {
     const [a, b, c] = leans(t) ? predicted[keep.residual] : whole;
-    return sum + (k ? a + b * k + c * k * k : 0);
+    return sum + (k ? a + b * k + c * k * k : 0) - (leans(t) ? unseen : 0);
   }, manifest.cost.once ?? 0);
 }
 

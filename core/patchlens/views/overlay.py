@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from patchlens.keep import covered
 from patchlens.types import Trace
 from patchlens.views.player import display_rect
 
@@ -80,7 +81,7 @@ def tubelet_frame(trace: Trace, t: int, width: int | None = None) -> np.ndarray:
         size = (width, max(1, round(picture.shape[0] * zoom)))
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     rect = [edge * zoom for edge in display_rect(trace)]
-    return overlay(picture, trace.grid.volume(trace.keep.mask)[t].numpy(), rect, grid_lines=zoom == 1)
+    return overlay(picture, trace.grid.volume(covered(trace.keep))[t].numpy(), rect, grid_lines=zoom == 1)
 
 
 def contact_sheet(trace: Trace, width: int = 1280) -> np.ndarray:
@@ -144,7 +145,7 @@ def _checked(frames: Iterator[np.ndarray], check: Callable[[], None]) -> Iterato
 def sampled_frames(trace: Trace) -> tuple[Iterator[np.ndarray], float]:
     """The sampled display pictures, overlaid, and their mean rate."""
     grid, times = trace.grid, trace.clip.times[trace.frame_index]
-    mask, rect = grid.volume(trace.keep.mask).numpy(), display_rect(trace)
+    mask, rect = grid.volume(covered(trace.keep)).numpy(), display_rect(trace)
     span = float(times[-1] - times[0])
     fps = (len(times) - 1) / span if span > 0 else 1.0
     pictures = (trace.clip.display[i].numpy() for i in trace.frame_index.tolist())
@@ -165,7 +166,7 @@ def _proxy_overlays(trace: Trace) -> Iterator[np.ndarray]:
     import av
 
     grid, clip = trace.grid, trace.clip
-    mask = grid.volume(trace.keep.mask).numpy()
+    mask = grid.volume(covered(trace.keep)).numpy()
     sampled = (clip.times[trace.frame_index] - clip.times[0]).numpy()
     height, width = clip.display.shape[1:3]
     with av.open(io.BytesIO(clip.proxy)) as video:

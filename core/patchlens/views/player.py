@@ -109,7 +109,9 @@ def manifest(trace: Trace) -> dict[str, Any]:
     plan, grid, encoder = parse_plan(trace.request.plan), trace.grid, trace.encoder
     height, width = trace.clip.display.shape[1:3]
     stages = zip(plan.selectors, trace.stages, strict=True)
+    coarse = {"coarse": list(trace.keep.coarse)} if trace.keep.coarse else {}
     return {
+        **coarse,
         "version": 1,
         "grid": [grid.t, grid.h, grid.w],
         "tubelet": grid.tubelet,
