@@ -1,4 +1,4 @@
-"""Shot cuts and change: I-frames are forced where PySceneDetect finds a cut, and after `reach` of change; the cost counts."""
+"""Cuts and change: I-frames are forced where PySceneDetect finds a cut and after `reach` of change; the cost counts."""
 
 from __future__ import annotations
 
