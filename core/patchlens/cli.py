@@ -20,6 +20,7 @@ from patchlens.commands import bench, evaluate, faithfulness, lessons, study, tr
 from patchlens.commands import features as extraction
 from patchlens.commands import ground as grounding
 from patchlens.commands import train_residual as distilling
+from patchlens.commands import train_rlt as run_length
 
 cli = typer.Typer(
     name="patchlens",
@@ -51,6 +52,7 @@ train.command("video")(train_video.train_video_command)
 train.command("lite")(train_lite.train_lite_command)
 train.command("glance")(train_lite.train_glance_command)
 train.command("residual")(distilling.train_residual_command)
+train.command("rlt")(run_length.train_rlt_command)
 
 
 @cli.command("list")

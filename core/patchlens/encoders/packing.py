@@ -7,14 +7,17 @@ the packed sequence) and "masked" (one SDPA with a block mask: quadratic, the re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -144,3 +147,20 @@ def batches(sizes: Sequence[int], most: int) -> list[list[int]]:
         out[-1].append(i)
         total += sizes[i]
     return out
+
+
+def filled(items: Iterable[T], size: Callable[[T], int], most: int) -> Iterator[list[T]]:
+    """A stream in its own order, cut into batches of at most `most` tokens each, at least one item; for training.
+
+    What is left at the stream's end is a last, smaller batch.
+    """
+    batch: list[T] = []
+    total = 0
+    for item in items:
+        if batch and total + size(item) > most:
+            yield batch
+            batch, total = [], 0
+        batch.append(item)
+        total += size(item)
+    if batch:
+        yield batch

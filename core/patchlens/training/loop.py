@@ -21,14 +21,14 @@ left, going on after a kill, and refusing a checkpoint of another recipe.
 Several processes: `batches` yields this process's samples (`self.share.own(range of the batch)`); random choices that all
 must share come from `self.generator`, drawn for the whole batch (then `self.share.own(...)` of them), so that it stays the
 same everywhere. All processes see the same folder; after `fit`, the first one (`training.share.first`) measures and writes.
+`fit_in_turns` runs several trainings step by step in one process, so that their times can be compared on a busy machine.
 Knows no data, model or evaluation.
 """
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +38,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from patchlens.training.checkpoints import Log, load_last, save_whole
+from patchlens.training.clock import Clock
 from patchlens.training.optimisers import Fit
 from patchlens.training.ranks import Share, average, joined, summed
 
@@ -104,24 +105,49 @@ def fit(training: Training, folder: Path, every: int = 100, check: int = 500, un
     `until` stops early, after that many steps, with a checkpoint.
     Raises ValueError when the checkpoint is of another training, or a batch cannot be shared out evenly.
     """
+    _check(training)
+    with joined(training.device):
+        for _ in _steps(training, folder, every, check, until):
+            pass
+
+
+def fit_in_turns(trainings: Sequence[Training], folders: Sequence[Path], every: int = 100, check: int = 500) -> None:
+    """As `fit`, several trainings each in its own folder, one step of each in turn: a busy machine slows all alike.
+
+    Raises ValueError under torchrun with several processes.
+    """
+    for training in trainings:
+        _check(training)
+        if training.share.ranks > 1:
+            raise ValueError("Trainings that take turns run in one process; start them without torchrun.")
+    left = [_steps(t, f, every, check) for t, f in zip(trainings, folders, strict=True)]
+    while left:
+        left = [steps for steps in left if next(steps, None) is not None]
+
+
+def _check(training: Training) -> None:
     recipe, share = training.recipe, training.share
     if recipe.batch % share.ranks:
         raise ValueError(f"A batch of {recipe.batch} cannot be shared out evenly over {share.ranks} processes.")
+
+
+def _steps(training: Training, folder: Path, every: int, check: int, until: int | None = None) -> Iterator[int]:
+    """The steps of a training as they are done, each by its number."""
     folder.mkdir(parents=True, exist_ok=True)
-    with joined(training.device):
-        run = _Run(training, folder)
-        stop = min(until or training.steps, training.steps)
-        log = Log(folder, run.columns, run.step) if share.first else None
-        for data in training.batches(run.step) if run.step < stop else ():
-            run.advance(data)
-            done = run.step == stop
-            if run.step % every == 0 or done:
-                means = run.means()
-                if log is not None:
-                    run.report(log, means, validated=run.step % check == 0 or done)
-                    save_whole(run.state(), folder / "last.pt")
-            if done:
-                break
+    run = _Run(training, folder)
+    stop = min(until or training.steps, training.steps)
+    log = Log(folder, run.columns, run.step) if training.share.first else None
+    data = iter(training.batches(run.step)) if run.step < stop else iter(())
+    while run.step < stop:
+        with run.clock.running():
+            run.advance(next(data))
+        done = run.step == stop
+        if run.step % every == 0 or done:
+            means = run.means()
+            if log is not None:
+                run.report(log, means, validated=run.step % check == 0 or done)
+                save_whole(run.state(), folder / "last.pt")
+        yield run.step
     for module in training.modules.values():
         module.eval()
 
@@ -130,12 +156,13 @@ class _Run:
     """A training on its way: the step it is at and what was seen since the last report."""
 
     def __init__(self, training: Training, folder: Path) -> None:
-        self.training, self.step = training, 0
+        self.training, self.step, self.clock = training, 0, Clock(training.device)
         self.parameters = [p for m in training.modules.values() for p in m.parameters() if p.requires_grad]
         self.rates = [[group["lr"] for group in opt.param_groups] for opt in training.optimisers]
-        self.columns = ("step", training.unit, "loss", *training.figures, *training.checks, f"{training.unit}_per_s")
+        shown = ("loss", *training.figures, *training.checks)
+        self.columns = ("step", training.unit, *shown, f"{training.unit}_per_s", "wall_s", "processor_s")
         self.load(folder)
-        self.first, self.begun, self.seen = self.step, time.monotonic(), 0
+        self.first, self.before, self.seen = self.step, self.clock.wall, 0
         self.sums: dict[str, Any] = dict.fromkeys(("loss", *training.figures), 0.0)
 
     def load(self, folder: Path) -> None:
@@ -152,6 +179,7 @@ class _Run:
                 opt.load_state_dict(old)
             t.generator.set_state(saved["generator"].cpu())
             self.step = saved["step"]
+            self.clock.wall, self.clock.processor = saved.get("spent", (0.0, 0.0))
         if summed([self.step], t.device) != [self.step * t.share.ranks]:
             raise ValueError(f"The processes do not start from one checkpoint; all must see the same folder {folder}.")
 
@@ -160,7 +188,9 @@ class _Run:
         t = self.training
         models = {name: module.state_dict() for name, module in t.modules.items()}
         opts = [opt.state_dict() for opt in t.optimisers]
-        return {"step": self.step, "recipe": t.identity, "generator": t.generator.get_state(), "opts": opts, **models}
+        spent = [self.clock.wall, self.clock.processor]
+        own = {"step": self.step, "recipe": t.identity, "generator": t.generator.get_state(), "spent": spent}
+        return {**own, "opts": opts, **models}
 
     def advance(self, data: Any) -> None:
         """One step."""
@@ -193,9 +223,10 @@ class _Run:
     def report(self, log: Log, means: dict[str, float], validated: bool) -> None:
         """A row in the log and a line for whoever watches."""
         t, batch = self.training, self.training.recipe.batch
-        speed = (self.step - self.first) * batch / max(time.monotonic() - self.begun, 1e-9)
+        speed = (self.step - self.first) * batch / max(self.clock.wall - self.before, 1e-9)
         shown = {**means, **(self.validate() if validated else {})}
-        log.add(self.step, **{t.unit: self.step * batch}, **shown, **{f"{t.unit}_per_s": speed})
+        spent = {"wall_s": self.clock.wall, "processor_s": self.clock.processor}
+        log.add(self.step, **{t.unit: self.step * batch}, **shown, **{f"{t.unit}_per_s": speed}, **spent)
         left = (t.steps - self.step) * batch / speed / 60
         said = " ".join(f"{name} {value:.3f}" for name, value in shown.items())
         print(f"step {self.step}/{t.steps} {said} {speed:.3g} {t.unit}/s, {left:.0f} min left", flush=True)
