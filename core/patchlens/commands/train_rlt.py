@@ -13,7 +13,9 @@ def train_rlt_command(
     steps: Annotated[int, typer.Option(min=3, help="of every arm")] = 40,
     batch: Annotated[int, typer.Option(min=1, help="clips of one step")] = 16,
     lr: Annotated[float, typer.Option(help="learning rate, falling linearly to zero")] = 7e-4,
-    tau: Annotated[float, typer.Option(help="of RLT; 0.2 to 0.3 keeps half to a quarter of static-camera clips")] = 0.25,
+    tau: Annotated[
+        float, typer.Option(help="of RLT; 0.2 to 0.3 keeps half to a quarter of static-camera clips")
+    ] = 0.25,
     along: Annotated[
         float, typer.Option(min=0, max=1, help="where the start is between first (0) and trained (1) weights")
     ] = 0.55,

@@ -130,8 +130,18 @@ class FineTuning(Training):
         return {"top1": float(self.right(self.held_out, VALIDATION_SEED)[0].mean())}
 
     @torch.no_grad()
-    def right(self, count: int, stream: int) -> tuple[np.ndarray, np.ndarray]:
-        """Whether each of the first `count` clips of a stream is named right, bool (count,), and the tokens kept of each."""
+    def right(self, count: int, stream: int, whole: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Whether each of a stream's first `count` clips is named right, bool (count,), and the tokens kept of each.
+
+        whole: seen with all tokens, whatever the plan.
+        """
+        plan, self.plan = self.plan, parse_plan("everything") if whole else self.plan
+        try:
+            return self._right(count, stream)
+        finally:
+            self.plan = plan
+
+    def _right(self, count: int, stream: int) -> tuple[np.ndarray, np.ndarray]:
         right, kept = np.zeros(count, bool), np.zeros(count, np.int64)
         for start in range(0, count, CHUNK):
             clips = [self.seen(i, stream) for i in range(start, min(count, start + CHUNK))]

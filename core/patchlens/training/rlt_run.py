@@ -66,21 +66,23 @@ def measured(folder: Path, training: FineTuning, test: int) -> dict[str, Any]:
     """What an arm saw, how long it took, what it learned when, and right or wrong on each held-out clip."""
     rows = rows_of(folder / "log.csv")
     right, kept = _answers(folder, training, test)
+    whole = right if training.recipe.plan == "everything" else _answers(folder, training, test, whole=True)[0]
     return {
         "plan": training.recipe.plan, "lengths": training.recipe.lengths, "filled": training.recipe.filled,
         "clips": int(training.tally.clips), "tokens": int(training.tally.tokens), "kept": float(kept.mean()),
         "wall_s": float(rows[-1]["wall_s"]), "processor_s": float(rows[-1]["processor_s"]), "right": right,
+        "whole": whole,
         "curve": [{k: float(r[k]) for k in ("step", "wall_s", "processor_s", "top1")} for r in rows if r["top1"]],
     }  # fmt: skip
 
 
-def _answers(folder: Path, training: FineTuning, test: int) -> tuple[np.ndarray, np.ndarray]:
+def _answers(folder: Path, training: FineTuning, test: int, whole: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Right or wrong, and tokens kept, on the test clips; from `folder` where they were measured before."""
-    path = folder / f"test-{test}.npz"
+    path = folder / f"test-{test}{'-whole' * whole}.npz"
     if not path.exists():
-        right, kept = training.right(test, TEST_SEED)
+        right, kept = training.right(test, TEST_SEED, whole)
         np.savez(path, right=right, kept=kept)
-        print(f"{folder.name}: {100 * right.mean():.1f} % of {test} held-out clips", flush=True)
+        print(f"{folder.name}: {100 * right.mean():.1f} % of {test} held-out clips{', whole' * whole}", flush=True)
     with np.load(path) as known:
         return known["right"], known["kept"]
 
