@@ -105,7 +105,8 @@ def _row(r: dict[str, Any]) -> str:
     times = (f"{r[f'{c}_s']:.0f} ({r[f'{c}_share']:.2f})" for c in ("wall", "processor"))
     return " | ".join([
         f"| {SAID[r['arm']]}", f"{r['clips']:,}", f"{r['tokens_per_clip']:.0f}", _percent(r["top1"]),
-        _points(r.get("vs_full")), _points(r.get("vs_rlt")), _percent(r["top1_whole"]), _points(r.get("whole_vs_full")), *times,
+        _points(r.get("vs_full")), _points(r.get("vs_rlt")), _percent(r["top1_whole"]),
+        _points(r.get("whole_vs_full")), *times,
         f"{r['clips_per_processor_s']:.1f}, {r['tokens_per_processor_s']:,.0f} |",
     ])  # fmt: skip
 
