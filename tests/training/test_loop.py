@@ -38,7 +38,7 @@ def whole(tmp_path_factory):
 def test_it_learns_validates_and_logs(whole):
     toy, folder = whole
     rows = rows_of(folder / "log.csv")
-    assert list(rows[0]) == ["step", "clips", "loss", "size", "error", "clips_per_s"]
+    assert list(rows[0]) == ["step", "clips", "loss", "size", "error", "clips_per_s", "wall_s", "processor_s"]
     assert steps(folder) == list(range(5, 41, 5)) and rows[-1]["clips"] == "320"
     assert [bool(row["error"]) for row in rows] == [False, False, False, True] * 2
     assert float(rows[-1]["loss"]) < 0.3 * float(rows[0]["loss"]) and not toy.model.training

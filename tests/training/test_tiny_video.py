@@ -33,7 +33,7 @@ def whole(tmp_path_factory):
 
 def test_the_log_has_a_row_per_report(whole):
     rows = rows_of(whole[1] / "log.csv")
-    assert list(rows[0]) == ["step", "clips", "loss", "task", "top1", "top1_half", "clips_per_s"]
+    assert list(rows[0]) == ["step", "clips", "loss", "task", "top1", "top1_half", "clips_per_s", "wall_s", "processor_s"]
     assert [r["step"] for r in rows] == ["2", "4", "6"] and [bool(r["top1_half"]) for r in rows] == [False, True, True]
     assert float(rows[0]["loss"]) > float(rows[0]["task"]) > 0
 
