@@ -10,6 +10,7 @@ import pytest
 from patchlens.encoders.catalog import BUNDLED
 from patchlens.encoders.weights import digest
 from patchlens.evaluation import shipped
+from patchlens.evaluation.budgets import contender
 from patchlens.evaluation.intervals import FAILS, HOLDS, UNDECIDED
 from patchlens.views.frontier import trim
 
@@ -30,7 +31,7 @@ def test_a_frontier_is_of_the_weights_that_ship(path):
     assert asked[:2] == ["patchlens", "sweep"] and len(rows) == len(found["rows"])
     pairs = list(zip(asked, asked[1:], strict=False))
     budgets = [float(value) for name, value in pairs if name == "--budget"]
-    for selector in (value for name, value in pairs if name == "--selector"):
+    for selector in (contender(value).name for name, value in pairs if name == "--selector"):
         assert all((selector, b) in rows for b in budgets)
     full, (value, ends) = rows["everything", 1.0], VALUE[found["metric"]]
     for row in rows.values():
