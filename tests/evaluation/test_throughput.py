@@ -36,6 +36,8 @@ def test_rows_say_what_ran_and_what_it_cost(space_time):
         plan = contender("rlt").at(found["tau"])
         keep, _ = throughput.decided(space_time, clip, space_time.tokens(clip), plan, 0)
         assert keep.ratio == found["kept"] == pytest.approx(0.5, abs=1 / 60)
+    assert fixed["asked"] is None and random["asked"] == 0.5
+    assert random["efficiency_processor"] == pytest.approx(random["speedup_processor"] / random["gmacs_ratio"])
     assert "solved" not in fixed and tome["gmacs_selector"] > 0 and abs(tome["kept"] - 0.5) < 0.05
     assert sta["tokens"] == 60 and sta["kept"] < 1, "a merger begins with all tokens"
     plan = contender("random").at(0.5)
@@ -76,9 +78,33 @@ def test_the_full_run_meets_the_librarys_own_model():
     assert "of its time" in table(rows)
 
 
+def test_several_ratios_are_measured_side_by_side(space_time):
+    rows = bench(space_time, CLIPS, ["random", "rlt:tau=0.2", "tome"], keep_ratio=[0.3, 0.6], repeats=1)
+    told = [(r["selector"], r["asked"]) for r in rows[1:]]
+    assert told == [("random", 0.3), ("random", 0.6), ("rlt:tau=0.2", None), ("tome", 0.3), ("tome", 0.6)]
+    assert [r["tokens"] for r in rows[1:3]] == [18, 36] and rows[4]["kept"] < rows[5]["kept"]
+
+
+def test_processor_time_is_no_clock(space_time, monkeypatch):
+    """A run that waits takes time by the clock and none of the processor's."""
+    now = [0.0, 0.0]
+    monkeypatch.setattr(throughput.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(throughput.time, "process_time", lambda: now[1])
+
+    def run(_, tokens, keeps=None, **__):
+        work = 2.0 if keeps is None else 1.0
+        now[:] = [now[0] + 3.0, now[1] + work]
+
+    monkeypatch.setattr(Encoder, "encode_many", run)
+    full, random = bench(space_time, CLIPS, ["random"], repeats=2)
+    assert random["speedup"] == 1 and random["speedup_processor"] == 2 and full["processor_seconds"] == 2
+
+
 def test_bad_questions_are_one_sentence(space_time, frame_cls):
     with pytest.raises(ValueError, match="no clip to measure"):
         bench(space_time, [], ["random"])
+    with pytest.raises(ValueError, match="keep ratio is 1.5"):
+        bench(space_time, CLIPS, ["random"], keep_ratio=[0.5, 1.5])
     with pytest.raises(ValueError, match="keep ratio is 1.5"):
         bench(space_time, CLIPS, ["random"], keep_ratio=1.5)
     with pytest.raises(ValueError, match="sta needs space-time attention"):
@@ -88,12 +114,13 @@ def test_bad_questions_are_one_sentence(space_time, frame_cls):
 def test_the_command_writes_rows_and_where_they_come_from(tmp_path, capsys):
     from patchlens.cli import cli
 
-    video, out = tmp_path / "clip.mp4", tmp_path / "bench.json"
+    video, out, plot = (tmp_path / name for name in ("clip.mp4", "bench.json", "bench.html"))
     encode(video, moving(16))
     arguments = ["bench", "--encoder", "tiny-video", "--video", str(video), "--batch", "2", "--repeats", "1"]
-    cli([*arguments, "--keep-ratio", "0.4", "--json", str(out)], standalone_mode=False)
+    cli([*arguments, "--keep-ratio", "0.4", "--json", str(out), "--plot", str(plot)], standalone_mode=False)
     written = json.loads(out.read_text())
     names = [r["selector"] for r in written["rows"]]
     assert names[0] == "everything" and {"random", "rlt", "tome", "sta"} <= set(names)
-    assert written["provenance"]["machine"] and written["batch"] == 2 and written["keep_ratio"] == 0.4
+    assert written["provenance"]["machine"] and written["batch"] == 2 and written["keep_ratios"] == [0.4]
+    assert written["command"].startswith("patchlens bench") and "Plotly.newPlot" in plot.read_text()
     assert "(asked 0.4)" in capsys.readouterr().out
