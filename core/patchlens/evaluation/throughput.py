@@ -55,14 +55,14 @@ def bench(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
-    """Rows of wall time: the full run, the library's own model where it is installed, then each plan or merger at each ratio.
+    """Rows of wall time: the full run, the library's own model where installed, then each plan or merger at each ratio.
 
-    A row has selector (its name), plan (with what was solved), asked (the keep ratio; None: it ran as written), tokens (mean
-    kept per clip) and of, kept (ratio reached; a merger's is the mean over its blocks), seconds (median per batch) and
-    spread (quartiles), clips_s, tokens_s, speedup (median over repeats of full / this), gmacs_ratio (full / reduced, the
-    encoder alone), efficiency (speedup / gmacs_ratio), gmacs and gmacs_selector per clip; the library's row has ratio
-    (median of our full run / theirs). processor_seconds, speedup_processor, efficiency_processor and ratio_processor are the
-    same by this process's processor time, of all its threads.
+    A row has selector (its name), plan (with what was solved), asked (the keep ratio; None: it ran as written), tokens
+    (mean kept per clip) and of, kept (ratio reached; a merger's is the mean over its blocks), seconds (median per batch)
+    and spread (quartiles), clips_s, tokens_s, speedup (median over repeats of full / this), gmacs_ratio (full / reduced,
+    the encoder alone), efficiency (speedup / gmacs_ratio), gmacs and gmacs_selector per clip; the library's row has ratio
+    (median of our full run / theirs). processor_seconds, speedup_processor, efficiency_processor and ratio_processor are
+    the same by this process's processor time, of all its threads.
     Raises ValueError for a plan that does not fit, no clips, or a ratio outside 0..1.
     """
     if not clips:
