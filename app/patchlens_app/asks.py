@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from patchlens.limits import Limits
-from patchlens.specs import parse_merger, parse_plan, spec_of
+from patchlens.specs import parse_merger, parse_way, spec_of
 
 LONGEST_TEXT = 400
 MOST_RANDOM_PARAMETERS = 100.0  # millions; larger random models would only fill the memory
@@ -41,8 +41,8 @@ class Ask:
         name = check_source(source, uploads)
         if source.startswith(UPLOAD):  # gradio strips the file's own name of all but letters; the page knows it
             name = _text(data, "name", "") or name
-        plan = str(parse_plan(_text(data, "selector", "rlt")))
-        merger = parse_merger(_text(data, "merger", "").strip() or None)
+        way, merger = parse_way(_text(data, "selector", "rlt"))  # the last part of a plan may be a merger
+        plan, merger = str(way), merger or parse_merger(_text(data, "merger", "").strip() or None)
         encoder, weights = _encoder(_text(data, "encoder", "tiny-video"), _text(data, "weights", "") or None)
         label = _text(data, "label", "").strip() or None
         frames, seed = _whole(data, "frames", 16, 1, 64), _whole(data, "seed", 0, 0, 2**31 - 1)

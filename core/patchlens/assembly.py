@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from patchlens import metrics
 from patchlens.encoders.costs import cost_facts, cost_of
+from patchlens.encoders.merged_costs import merged_facts
 from patchlens.lazy import torch
 from patchlens.specs import Request
 from patchlens.types import Clip, Cost, Encoding, Keep, Scores, Tokens, Trace
@@ -65,7 +66,7 @@ def assemble(run: Finished) -> Trace:
         encoding=run.encoding,
         reference=run.reference,
         report=report,
-        encoder=_facts(model, run.keep, domain),
+        encoder=_facts(run, domain),
         stages=run.stages,
         classes=model.classes,
         timing=run.seconds,
@@ -73,9 +74,13 @@ def assemble(run: Finished) -> Trace:
     )
 
 
-def _facts(model: Encoder, keep: Keep, domain: dict[str, Any] | None) -> dict[str, Any]:
-    """Plain data on the encoder; `cost` lets a browser follow a slider (see `cost_facts`)."""
-    about = {"segments": model.segments, "cost": cost_facts(model, keep), "domain": domain}
+def _facts(run: Finished, domain: dict[str, Any] | None) -> dict[str, Any]:
+    """Plain data on the encoder; `cost` lets a browser follow a slider (see `cost_facts` and `merged_facts`)."""
+    model = run.model
+    cost = cost_facts(model, run.keep)
+    if run.merger is not None:
+        cost["merged"] = merged_facts(model, run.keep, run.merger)
+    about = {"segments": model.segments, "cost": cost, "domain": domain}
     return {**model.loaded.facts, **model.facts, **about}
 
 

@@ -153,6 +153,11 @@ class Request:
     label: str | None = None
     seed: int = 0
 
+    @property
+    def way(self) -> str:
+        """Plan and merger in one spec, as `parse_way` reads it."""
+        return way_spec(parse_plan(self.plan), parse_merger(self.merger))
+
     def to_json(self) -> str:
         """The request as JSON with sorted keys."""
         return json.dumps(asdict(self), sort_keys=True)

@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from patchlens import pipeline
+from patchlens.specs import parse_way
 from patchlens.types import Trace
 from patchlens.views import bundle
 from patchlens.views.player import payloads
@@ -34,14 +35,16 @@ def player(traces: Sequence[Trace], encoder: Any = None) -> Player:
 def measured(trace: Trace, plan: str, encoder: Any = None) -> Trace:
     """The run of the same clip and encoder under another plan; scores and the full run come from the cache.
 
+    A merger may stand last in the plan.
+
     Raises ValueError or KeyError in one sentence, among others for an encoder that has no name to load it by.
     """
     asked = trace.request
     spec = asked.encoder
+    selectors, merger = parse_way(plan)
     place = {"weights": spec.weights, "device": spec.device, "dtype": spec.dtype} if encoder is None else {}
-    return pipeline.run(
-        trace.clip, encoder=encoder or spec.name, selector=plan, label=asked.label, seed=asked.seed, **place
-    )
+    way = {"selector": selectors, "merger": merger}
+    return pipeline.run(trace.clip, encoder=encoder or spec.name, **way, label=asked.label, seed=asked.seed, **place)
 
 
 @cache
@@ -64,7 +67,7 @@ def _player_class() -> type[Player]:
 
         def __init__(self, traces: list[Trace], encoder: Any) -> None:
             self.traces, self.encoder = traces, encoder
-            plans = [t.request.plan for t in traces]
+            plans = [t.request.way for t in traces]
             super().__init__(payloads=payloads(traces), plans=plans, frame=traces[0].grid.frames // 2)
             self.on_msg(lambda _, content, __: self.answer(content))
 
@@ -74,7 +77,12 @@ def _player_class() -> type[Player]:
             return self.traces[self.lane]
 
         def answer(self, message: dict[str, Any]) -> None:
-            """Measure a lane's plan again when its slider was let go."""
+            """Measure a lane's plan again when its slider was let go; hand out plotly.js when a chart is first seen.
+
+            The 1.4 MB of it travel as a message, which no notebook stores.
+            """
+            if message.get("kind") == "plotly":
+                self.send({"kind": "plotly"}, [bundle.packed_plotly()])
             if message.get("kind") != "settle":
                 return
             lane, plan = int(message["lane"]), str(message["plan"])

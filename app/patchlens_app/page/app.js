@@ -12,6 +12,7 @@ import { mount } from "./player.js";
 import { Rooms } from "./rooms.js";
 import { post, root } from "./server.js";
 import { Status } from "./status.js";
+import { knowMergers } from "./ways.js";
 
 const LINK_EVERY = 300; // ms; browsers refuse to rewrite the address more often than a few times a second
 
@@ -42,6 +43,7 @@ function header() {
 
 class App {
   constructor(about, upload) {
+    knowMergers(about.mergers);
     Object.assign(this, { about, upload, keys: [], jobs: new Map(), busy: false, lookup: new Lookup() });
     this.desk = new Desk(about, {
       run: (restored) => this.run(restored ? this.wanted : null),
@@ -51,7 +53,7 @@ class App {
     });
     const view = el("div");
     this.status = new Status();
-    this.compare = new CompareDialog(about.selectors, (plan) => this.add(plan));
+    this.compare = new CompareDialog(about, (plan) => this.add(plan));
     this.player = mount(view, {
       settle: (spec, lane) => this.settle(spec, lane),
       save: (kind) => this.save(kind),
@@ -97,8 +99,8 @@ class App {
 
   /** What to ask for a plan. */
   ask(selector) {
-    const { source, name, encoder, weights, merger, label, frames, seed, span } = this.desk.asked;
-    return { source, name, encoder, weights, merger, label, frames, seed, span, selector };
+    const { source, name, encoder, weights, label, frames, seed, span } = this.desk.asked;
+    return { source, name, encoder, weights, label, frames, seed, span, selector };
   }
 
   /** Run what the desk says: the active lane's plan, and the other lanes' where the rest has changed. */
@@ -133,13 +135,24 @@ class App {
 
   /** Show a plan of the desk's clip in a lane. */
   async bring(lane, plan, options) {
-    const ask = this.ask(plan);
-    const key = JSON.stringify(ask);
-    const known = this.lookup.get(key);
+    const base = JSON.stringify(this.ask(""));
+    const show = async (media) => {
+      const buffer = await this.fetched({ ...this.ask(plan), media }, options);
+      if (!options.signal.aborted) await this.player.show(buffer, { lane });
+    };
+    if (base !== this.pictured) await show(true);
+    else await show(false).catch((error) => (error.name === "AbortError" ? Promise.reject(error) : show(true)));
+    if (!options.signal.aborted) this.pictured = base;
+  }
+
+  /** A run's buffer, with its pictures or (media: false) without; one that is held with them will do for both. */
+  async fetched(ask, options) {
+    const [bare, whole] = [false, true].map((media) => JSON.stringify({ ...ask, media }));
+    const key = ask.media ? whole : bare;
+    const known = this.lookup.get(whole) ?? this.lookup.get(key);
     const buffer = known ?? (await post("run", ask, options)).raw;
-    this.lookup.put(key, buffer);
-    if (options.signal.aborted) return;
-    await this.player.show(buffer, { lane });
+    if (!known) this.lookup.put(key, buffer);
+    return buffer;
   }
 
   /** Do one job in view of the person; one that is still going is stopped first. */

@@ -6,10 +6,10 @@ import { specOf } from "./plan.js";
 
 export class CompareDialog {
   /** chosen(plan) gets a plan in the spec grammar. */
-  constructor(selectors, chosen) {
-    Object.assign(this, { selectors: selectors.filter((s) => !s.needs.length), chosen });
+  constructor({ selectors, mergers }, chosen) {
+    Object.assign(this, { selectors: selectors.filter((s) => !s.needs.length), mergers, chosen });
     this.list = el("div.pl-choices");
-    this.plan = el("input", { type: "text", maxlength: 300, placeholder: "a whole plan, such as rlt:tau=0.2+random:keep=0.5" });
+    this.plan = el("input", { type: "text", maxlength: 300, placeholder: "a whole plan, such as rlt:tau=0.2+random:keep=0.5+tome:r=8" });
     this.plan.setAttribute("aria-label", "Whole plan");
     const submit = (event) => {
       event.preventDefault();
@@ -28,7 +28,11 @@ export class CompareDialog {
       const choose = () => this.take(specOf(name, knobs, setting));
       return el("button.pl-choice", { type: "button", onclick: choose }, el("strong", {}, name), el("span", {}, summary));
     };
-    fill(this.list, this.selectors.map(button));
+    const merger = (spec) => {
+      const words = "merges tokens inside the encoder's blocks; behind a selector as a whole plan, below";
+      return el("button.pl-choice", { type: "button", onclick: () => this.take(spec) }, el("strong", {}, spec), el("span", {}, words));
+    };
+    fill(this.list, this.selectors.map(button), this.mergers.map(merger));
     this.node.showModal();
   }
 

@@ -6,8 +6,10 @@ import { el, fill } from "./dom.js";
 import { Elsewhere } from "./elsewhere.js";
 import { EncoderMenu, SelectorMenu } from "./menus.js";
 import { section } from "./panel.js";
+import { planSpec } from "./plan.js";
+import { apart, together } from "./ways.js";
 
-const USUAL_FIELDS = { label: "", frames: 16, seed: 0, merger: "" };
+const USUAL_FIELDS = { label: "", frames: 16, seed: 0 };
 
 export class Desk {
   /** run(restored), cancel(), saveClip() and changed() leave through the page; `send` brings a File to the server. */
@@ -28,11 +30,21 @@ export class Desk {
       "form.pl-desk",
       { onsubmit: submit },
       section("Clip", this.clip.nodes),
-      section("Encoder", this.encoder.node),
-      section("Selector", this.selector.node, this.more(about.mergers)),
+      this.setup(section("Encoder", this.encoder.node), section("Selector", this.selector.node, this.more(about.mergers))),
       el("div.pl-actions", {}, el("button.pl-button.pl-primary", { type: "submit" }, "Run"), this.cancelButton),
     );
     this.print();
+  }
+
+  /** Encoder and selector: open beside the picture, folded above it on a phone, where the picture should be near. */
+  setup(...sections) {
+    this.summary = el("summary");
+    const node = el("details.pl-setup", {}, this.summary, sections);
+    const narrow = matchMedia("(max-width: 640px)");
+    const fold = () => (node.open = !narrow.matches);
+    narrow.addEventListener("change", fold);
+    fold();
+    return node;
   }
 
   makeFields(oninput) {
@@ -67,19 +79,20 @@ export class Desk {
 
   /** What is asked for now, but for the plan; `file` is what a command would call the clip. */
   get asked() {
-    const { label, frames, seed, merger } = this.fields;
+    const { label, frames, seed } = this.fields;
     const { source = null, name = null, sha256 = null, span = null } = this.clip.clip ?? {};
     const sample = Boolean(source?.startsWith("sample:"));
     const file = sample ? `${name.replaceAll(" ", "-")}.mp4` : (name ?? "VIDEO");
     const texts = { encoder: this.encoder.name, weights: this.encoder.weights.value };
-    const words = { label: label.value.trim(), merger: merger.value.trim() };
+    const words = { label: label.value.trim() };
     const numbers = { frames: Number(frames.value), seed: Number(seed.value) };
     return { source, name, sha256, span, sample, file, ...texts, ...words, ...numbers };
   }
 
   /** The plan that the menus say. */
   get plan() {
-    return this.fields.plan.value.trim() || this.selector.spec;
+    const { plan, merger } = this.fields;
+    return together(plan.value.trim() || this.selector.spec, merger.value.trim());
   }
 
   switched() {
@@ -87,13 +100,15 @@ export class Desk {
     this.run();
   }
 
-  /** Set the fields from a link or a room: {encoder, weights, label, frames, seed, merger}, and the plan. */
+  /** Set the fields from a link or a room: {encoder, weights, label, frames, seed}, and the plan. */
   set({ encoder, weights, ...fields }, plan) {
+    const { selectors, merger } = apart(plan ?? "");
     if (weights !== undefined) this.encoder.choose(encoder, weights);
     else if (encoder) this.encoder.choose(encoder, this.encoder.weights.value);
-    for (const name of ["label", "frames", "seed", "merger"]) this.fields[name].value = fields[name] ?? USUAL_FIELDS[name];
-    if (plan) this.fields.plan.value = this.selector.adopt(plan) ? "" : plan;
-    if (this.fields.plan.value) this.details.open = true;
+    for (const name of ["label", "frames", "seed"]) this.fields[name].value = fields[name] ?? USUAL_FIELDS[name];
+    if (plan) this.fields.plan.value = this.selector.adopt(selectors) ? "" : selectors;
+    if (plan) this.fields.merger.value = merger;
+    if (this.fields.plan.value || merger) this.details.open = true;
     this.print();
   }
 
@@ -101,10 +116,15 @@ export class Desk {
     this.cancelButton.hidden = !yes;
   }
 
-  /** The sliders beside the picture moved, or another lane's are shown. */
+  /** The sliders beside the picture moved, or another lane's are shown; what a person typed since then stays. */
   follow(model, plans) {
+    const shown = JSON.stringify([model.spec, plans]);
+    if (shown === this.followed) return;
+    this.followed = shown;
     if (!this.fields.plan.value || plans.length > 1) this.selector.follow(model.stages);
-    if (model.stages.length > 1) this.fields.plan.value = model.spec;
+    if (model.stages.length > 1) this.fields.plan.value = planSpec(model.stages);
+    if (model !== this.model) this.fields.merger.value = model.merger ?? "";
+    this.model = model;
     this.print(plans);
   }
 
@@ -115,6 +135,8 @@ export class Desk {
   }
 
   print(plans = null) {
-    if (this.clip) this.elsewhere.print(this.asked, plans ?? [this.plan]);
+    if (!this.clip) return;
+    this.elsewhere.print(this.asked, plans ?? [this.plan]);
+    if (this.summary) this.summary.textContent = `Encoder ${this.encoder.name}, selector ${this.plan}`;
   }
 }

@@ -3,6 +3,7 @@
  */
 import { el } from "./dom.js";
 import { section } from "./panel.js";
+import { apart } from "./ways.js";
 
 /** A word for a POSIX shell. */
 export function shellWord(word) {
@@ -13,13 +14,16 @@ export function shellWord(word) {
 export function asCommand(ask, plans) {
   const more = ["--encoder", ask.encoder];
   if (ask.weights) more.push("--weights", ask.weights);
-  if (ask.merger) more.push("--merger", shellWord(ask.merger));
   if (ask.span) more.push("--span", ask.span.map((x) => Number(x.toFixed(3))).join(":"));
   if (ask.label) more.push("--label", shellWord(ask.label));
   if (ask.frames !== 16) more.push("--frames", ask.frames);
   if (ask.seed) more.push("--seed", ask.seed);
   const file = ask.file.startsWith("-") ? `./${ask.file}` : ask.file;
-  const line = (plan) => ["patchlens", "run", shellWord(file), "--selector", shellWord(plan), ...more].join(" ");
+  const line = (plan) => {
+    const { selectors, merger } = apart(plan);
+    const shorter = merger ? ["--merger", shellWord(merger)] : [];
+    return ["patchlens", "run", shellWord(file), "--selector", shellWord(selectors), ...shorter, ...more].join(" ");
+  };
   return plans.map(line).join("\n");
 }
 
@@ -30,15 +34,21 @@ function pythonText(text) {
 
 /** `patchlens.run(...)` for what the desk asks; a list of traces for several plans. */
 export function asPython(ask, plans) {
-  const texts = ["encoder", "weights", "merger", "label"].filter((name) => ask[name]);
+  const ways = plans.map(apart);
+  const texts = ["encoder", "weights", "label"].filter((name) => ask[name]);
   const options = texts.map((name) => `${name}=${pythonText(ask[name])}`);
   if (ask.span) options.push(`span=(${ask.span.map((x) => Number(x.toFixed(3))).join(", ")})`);
   if (ask.frames !== 16) options.push(`frames=${ask.frames}`);
   if (ask.seed) options.push(`seed=${ask.seed}`);
-  const call = (plan) => `patchlens.run(${[pythonText(ask.file), `selector=${plan}`, ...options].join(", ")})`;
-  if (plans.length === 1) return `import patchlens\ntrace = ${call(pythonText(plans[0]))}`;
-  const list = plans.map(pythonText).join(", ");
-  return `import patchlens\ntraces = [${call("plan")}\n          for plan in (${list})]`;
+  const call = (plan, merger) => {
+    const way = merger ? [`selector=${plan}`, `merger=${merger}`] : [`selector=${plan}`];
+    return `patchlens.run(${[pythonText(ask.file), ...way, ...options].join(", ")})`;
+  };
+  const literal = ({ selectors, merger }) => [pythonText(selectors), merger ? pythonText(merger) : "None"];
+  if (ways.length === 1) return `import patchlens\ntrace = ${call(pythonText(ways[0].selectors), ways[0].merger && pythonText(ways[0].merger))}`; // prettier-ignore
+  if (ways.every(({ merger }) => !merger)) return `import patchlens\ntraces = [${call("plan")}\n          for plan in (${plans.map(pythonText).join(", ")})]`; // prettier-ignore
+  const list = ways.map((way) => `(${literal(way).join(", ")})`).join(", ");
+  return `import patchlens\ntraces = [${call("plan", "merger")}\n          for plan, merger in (${list})]`;
 }
 
 export class Elsewhere {

@@ -20,12 +20,12 @@ export function addressOf({ ask, sha256, room, view }) {
   put("weights", ask.weights, "");
   put("span", ask.span?.map((x) => Number(x.toFixed(3))).join(":"));
   put("label", ask.label, "");
-  put("merger", ask.merger, "");
   put("frames", ask.frames, 16);
   put("seed", ask.seed, 0);
   put("room", room, "explore");
   for (const plan of view.plans) link.append("plan", plan);
   put("lane", view.lane, 0);
+  put("pair", view.pair.join("."), "");
   put("frame", view.frame);
   put("patch", view.patch);
   put("pins", view.pins.join("."), "");
@@ -53,13 +53,13 @@ export function viewOf(hash) {
     weights: text("weights"),
     span: end > start && start >= 0 ? [start, end] : null,
     label: text("label"),
-    merger: text("merger"),
     frames: count("frames", 16),
     seed: count("seed", 0),
   };
   const view = {
-    plans: link.getAll("plan").slice(0, 4),
+    plans: link.getAll("plan").slice(0, 4).map((plan) => plan.slice(0, 300)),
     lane: count("lane", 0),
+    pair: text("pair").split(".").filter(Boolean).map(Number),
     frame: count("frame"),
     patch: count("patch"),
     pins: text("pins").split(".").filter(Boolean).map(Number),

@@ -4,7 +4,7 @@
 import { el } from "./dom.js";
 
 /** What to look at for each principle, by its number. */
-const SCENES = {
+export const SCENES = {
   1: { sample: "busy", plans: ["random:keep=0.3", "motion:keep=0.3", "saliency:keep=0.3"] },
   2: { sample: "static camera", plans: ["oracle:keep=0.2", "motion:keep=0.2"], view: { mode: "dim" } },
   3: { sample: "static camera", plans: ["everything", "oracle:keep=0.3"] },

@@ -3,7 +3,7 @@
  * and its own views under the picture.
  */
 import { el, fill } from "./dom.js";
-import { PrinciplesRoom } from "./principles.js";
+import { PrinciplesRoom, SCENES } from "./principles.js";
 import { ResidualRoom } from "./residual_room.js";
 import { RunsRoom } from "./runs_room.js";
 import { ValueRoom } from "./value_room.js";
@@ -56,6 +56,8 @@ const ALL_ROOMS = {
     words:
       "Five claims about visual tokens (LITE, arXiv 2411.13626), each put to the test on the bundled model: a claim holds " +
       "or does not hold only where a 95 % interval says so.",
+    plain: ["Random beside two cues", { encoder: VIDEO, ...SCENES[1] }],
+    fails: ["The oracle's tokens against all", { encoder: VIDEO, ...SCENES[3] }],
     view: (about, host) => new PrinciplesRoom(about.principles, host),
   },
 };

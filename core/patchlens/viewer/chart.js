@@ -5,7 +5,7 @@
  * All of it works without the server. Without plotly (or a frontier) the tables say the same.
  */
 import { curveOf } from "./chart_curves.js";
-import { chartFigure, shareWords, standingOf } from "./chart_figure.js";
+import { chartFigure, standingOf, valueWords } from "./chart_figure.js";
 import { Budget, Wanted } from "./chart_goals.js";
 import { Marks } from "./chart_marks.js";
 import { plotlyOf } from "./chart_plotly.js";
@@ -19,7 +19,7 @@ const PLOT_CONFIG = { displayModeBar: false, responsive: true };
 export class Chart {
   constructor(player) {
     Object.assign(this, { player, measured: [], clip: null, drawn: null });
-    this.plot = el("div.pl-chart", { role: "img", "aria-label": "Accuracy against GMACs; the table below says the same." });
+    this.plot = el("div.pl-chart", { role: "img", "aria-label": "The reference curves against GMACs; the table below says the same." });
     this.marks = new Marks();
     this.legend = el("ul.pl-curves");
     this.standing = el("ul.pl-standing");
@@ -31,6 +31,7 @@ export class Chart {
     this.list = lateDetails("This clip's measured points", () => measuredTable(this.measured));
     this.goals = el("div.pl-goals", {}, this.budget.node, this.wanted.node);
     this.node = section("Accuracy against cost", this.origin, el("div.pl-chart-box", {}, this.plot, this.marks.node), this.legend, this.standing, this.goals, this.table.node, this.list.node); // prettier-ignore
+    this.heading = this.node.firstChild;
     this.watch();
   }
 
@@ -59,7 +60,8 @@ export class Chart {
     for (const { model } of player.lanes) this.note(model.measured);
     for (const node of [this.wanted.node, this.table.node]) node.hidden = !frontier;
     this.plot.hidden = !frontier || this.plotly === null;
-    this.origin.textContent = frontier ? originOf(frontier) : UNSWEPT;
+    this.heading.textContent = `${frontier ? qualityOf(frontier) : "Accuracy"} against cost`;
+    fill(this.origin, frontier ? originOf(frontier) : unswept());
     this.budget.build(player.model);
     if (frontier) this.wanted.build(frontier, (curve) => !this.blocked(curve, { plan: true }));
     this.refreshTables();
@@ -99,8 +101,7 @@ export class Chart {
   }
 
   curves() {
-    const alone = ({ manifest }) => !manifest.report.merger; // a merger's curve is by another share of tokens
-    return this.player.lanes.map(({ model }) => (alone(model) ? curveOf(this.frontier, model.stages) : null));
+    return this.player.lanes.map(({ model }) => curveOf(this.frontier, model.stages, model.merger));
   }
 
   lanes() {
@@ -118,7 +119,10 @@ export class Chart {
     const { frontier, plotly, player, measured } = this;
     const lanes = plotly ? this.lanes() : [];
     this.marks.build(lanes);
-    if (!lanes.length) return void (this.drawn = null);
+    if (!lanes.length) {
+      fill(this.legend);
+      return void (this.drawn = null);
+    }
     const { data, layout, legend, axes } = chartFigure({
       frontier,
       measured,
@@ -144,30 +148,38 @@ export class Chart {
   /** Why a point cannot be taken here; null where it can. */
   blocked(curve, { plan }) {
     if (!plan) return "All tokens: no threshold is sure to keep every one.";
-    const own = curve.knob && curve === this.curves()[this.player.lane];
-    return own || this.player.host.run ? null : `This file holds no scores of ${curve.selector}.`;
+    return this.slides(curve) || this.player.host.run ? null : `No scores of ${curve.selector} are here.`;
+  }
+
+  /** Whether a slider of the active lane moves along this curve; a merger's r asks for another run. */
+  slides(curve) {
+    return Boolean(curve.knob) && curve === this.curves()[this.player.lane] && !this.player.model.merger;
   }
 
   /** Set the active lane to a point: by its slider on its own curve, else by a run of that plan. */
   take(curve, point) {
     if (this.blocked(curve, point)) return;
-    const own = curve.knob && curve === this.curves()[this.player.lane];
-    if (own) this.player.set({ [curve.knob]: point.setting }, { release: true });
+    if (this.slides(curve)) this.player.set({ [curve.knob]: point.setting }, { release: true });
     else this.player.host.run(point.plan);
   }
 
   words({ letter, ratio, gmacs, place }) {
-    const said = place ? `${shareWords(place)} ${this.frontier.measure}` : this.unknown(letter);
+    const lane = this.player.lanes.findIndex((l) => l.letter === letter);
+    const { merger } = this.player.lanes[lane].model;
+    const said = place ? `${valueWords(place, this.frontier)} ${this.frontier.measure}` : this.unknown(lane, ratio);
     const name = this.player.lanes.length > 1 ? `${letter}: ` : "";
-    return `${name}${percent(ratio)} of the tokens, ${number(gmacs)} GMACs → ${said}`;
+    const tokens = merger ? "of the tokens on average over the blocks" : "of the tokens";
+    return `${name}${percent(ratio)} ${tokens}, ${number(gmacs)} GMACs → ${said}`;
   }
 
-  unknown(letter) {
-    const lane = this.player.lanes.findIndex((l) => l.letter === letter);
+  unknown(lane, ratio) {
     const curve = this.curves()[lane];
-    return curve
-      ? `fewer tokens than were measured (from ${percent(curve.points[0].reached)})`
-      : "not measured for this selector";
+    const { merger } = this.player.lanes[lane].model;
+    if (!curve) return merger ? `this selector with ${merger.split(":")[0]} was not swept` : "not measured for this selector";
+    const [first, last] = [curve.points[0], curve.points.at(-1)];
+    return ratio < first.reached
+      ? `fewer tokens than were measured (from ${percent(first.reached)})`
+      : `more tokens than were measured (up to ${percent(last.reached)})`;
   }
 }
 
@@ -185,7 +197,14 @@ function legendItem({ letter, name, colour, strong, kind }) {
   return el(strong ? "li.pl-strong" : "li", {}, sign, ` ${name}`);
 }
 
-const UNSWEPT = "No sweep of these weights comes with PatchLens; `patchlens sweep` measures one.";
+function unswept() {
+  return ["No sweep of these weights comes with PatchLens; ", el("code", {}, "patchlens sweep"), " measures one."];
+}
+
+/** What the value of a frontier is called in a heading. */
+function qualityOf({ measure }) {
+  return measure === "top-1" ? "Accuracy" : "Faithfulness";
+}
 
 function originOf({ data, n, date, encoder }) {
   return `Reference set: ${data}, ${n} clips, ${encoder}, measured ${date.slice(0, 10)}. It is an average; your clip may differ.`;

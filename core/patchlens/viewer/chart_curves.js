@@ -2,14 +2,26 @@
  * What a frontier says about a plan: its curve, the value at a keep ratio, the cheapest setting for a value; and what a
  * GMAC budget means for a plan's own knob. Arithmetic only; no page.
  */
-import { decision, gmacs, perTubelet, specOf } from "./plan.js";
+import { decision, gmacs, merging, perTubelet, planSpec } from "./plan.js";
 
-/** The frontier's curve on which a plan lies, whatever its knob stands at; null where its selector was not swept. */
-export function curveOf(frontier, stages) {
-  const free = (knob) => ({ name, knobs, setting }) => specOf(name, knobs.filter((k) => k.name !== knob), setting); // prettier-ignore
-  const spec = (knob) => stages.map(free(knob)).join("+");
-  const swept = ({ knob }) => !knob || (stages.length === 1 && knob in stages[0].setting);
+/**
+ * The frontier's curve on which a plan lies, whatever its knob stands at; null where it was not swept. A merger's own curve
+ * (its r is the knob) is for the merger alone: behind a selector it lies on the curve of just that plan, if there is one.
+ */
+export function curveOf(frontier, stages, merger = null) {
+  const alone = merger && planSpec(stages) === "everything";
+  const spec = (knob) => (alone && knob ? without(merger, knob) : planSpec(stages.map((s) => withoutKnob(s, knob)), merger));
+  const swept = ({ knob }) => !knob || (merger ? alone : stages.length === 1 && knob in stages[0].setting);
   return frontier?.curves.find((curve) => swept(curve) && spec(curve.knob) === curve.selector) ?? null;
+}
+
+const withoutKnob = (stage, knob) => ({ ...stage, knobs: stage.knobs.filter(({ name }) => name !== knob) });
+
+/** The spec of a merger without one of its knobs. */
+function without(spec, knob) {
+  const [name, rest = ""] = spec.split(/:(.*)/s);
+  const left = rest.split(",").filter((item) => item && !item.startsWith(`${knob}=`));
+  return left.length ? `${name}:${left.join(",")}` : name;
 }
 
 /** Between two points: everything that is a number, on a straight line. */
@@ -71,7 +83,9 @@ export function gmacsWith(model, { stage, knob }, value) {
     setting: s === stage ? { ...s.setting, [knob.name]: value } : s.setting,
   }));
   const keep = decision(moved, manifest);
-  return gmacs(perTubelet(keep.mask, size), manifest, keep) + manifest.report.gmacs.selector;
+  const counts = perTubelet(keep.mask, size);
+  const own = merging(counts, manifest, keep)?.own ?? 0;
+  return gmacs(counts, manifest, keep) + manifest.report.gmacs.selector + own - (model.mergedAtRun?.own ?? 0);
 }
 
 /** The knob's value whose cost is the highest within a budget: {value, gmacs, within}; the cheapest end where none is. */

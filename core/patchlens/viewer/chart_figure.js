@@ -19,16 +19,16 @@ export const UPPER = 0.31; // where the upper panel begins, as a share of the he
 export function chartFigure({ frontier, curves, lanes, measured, colours, dark }) {
   const emphasised = new Set(curves.filter(Boolean));
   const axes = chartAxes(frontier, emphasised, lanes, measured);
-  const looks = frontier.curves.map((curve, i) => curveLook(curve, i, { strong: emphasised.has(curve), dark }));
+  const looks = frontier.curves.map((curve, i) => curveLook(curve, i, { strong: emphasised.has(curve), dark, frontier }));
   const ordered = looks.toSorted((a, b) => a.strong - b.strong); // the emphasised ones on top
   const shown = ordered.flatMap((look) => (look.strong ? [curveBand(look), curveLine(look)] : [curveLine(look)]));
   const data = [...shown, fullPoint(frontier, colours), ...clipPoints(measured, colours)];
   return { data, layout: chartLayout(frontier, axes, colours), legend: legendOf(looks, axes), axes };
 }
 
-function curveLook(curve, i, { strong, dark }) {
+function curveLook(curve, i, { strong, dark, frontier }) {
   const [symbol, letter] = CURVE_SYMBOLS[i % CURVE_SYMBOLS.length];
-  return { curve, strong, symbol, letter, colour: (dark ? CURVE_DARK : CURVE_LIGHT)[i % CURVE_LIGHT.length] };
+  return { curve, frontier, strong, symbol, letter, colour: (dark ? CURVE_DARK : CURVE_LIGHT)[i % CURVE_LIGHT.length] };
 }
 
 /** What the colours and symbols mean; a curve beyond the right edge says where it begins. */
@@ -45,14 +45,14 @@ function chartAxes(frontier, emphasised, lanes, measured) {
   return { most: 1.06 * Math.max(...costs), range: [Math.max(0, Math.min(...lows) - ROOM), 1 + ROOM] };
 }
 
-function curveLine({ curve: { points, selector }, colour, symbol, strong }) {
+function curveLine({ curve: { points, selector }, frontier, colour, symbol, strong }) {
   const ends = points.map((p) => p.interval ?? [p.value, p.value]);
   return {
     name: selector,
     x: points.map((p) => p.gmacs),
     y: points.map((p) => p.value),
     customdata: points.map((_, i) => [selector, i]),
-    text: points.map((p) => `${selector}, ${percent(p.reached, 0)} of the tokens<br>${number(p.gmacs)} GMACs, ${shareWords(p)}`),
+    text: points.map((p) => `${selector}, ${percent(p.reached, 0)} of the tokens<br>${number(p.gmacs)} GMACs, ${valueWords(p, frontier)}`),
     hovertemplate: "%{text}<extra></extra>",
     mode: "lines+markers",
     line: { color: colour, width: strong ? 3 : 1.2 },
@@ -82,12 +82,13 @@ function curveBand({ curve: { points }, colour }) {
   };
 }
 
-function fullPoint({ full }, { ink }) {
+function fullPoint(frontier, { ink }) {
+  const { full } = frontier;
   return {
     name: "all tokens",
     x: [full.gmacs],
     y: [full.value],
-    text: [`all tokens<br>${number(full.gmacs)} GMACs, ${shareWords(full)}`],
+    text: [`all tokens<br>${number(full.gmacs)} GMACs, ${valueWords(full, frontier)}`],
     hovertemplate: "%{text}<extra></extra>",
     mode: "markers",
     marker: { color: ink, symbol: "star", size: 13 },
@@ -125,23 +126,29 @@ function chartLayout(frontier, { most, range }, { ink, muted, line }) {
     hovermode: "closest",
     dragmode: false,
     xaxis: { ...axis, ...title("GMACs a clip, with the selector's own"), range: [0, most], anchor: "y2" },
-    yaxis: { ...axis, ...title(frontier.measure), range, tickformat: ",.0%", domain: [UPPER, 1] },
+    yaxis: { ...axis, ...title(frontier.measure), range, tickformat: isShareOfClips(frontier) ? ",.0%" : ".2f", domain: [UPPER, 1] },
     yaxis2: { ...axis, ...title("this clip"), range: [-0.05, 1.08], nticks: 4, domain: [0, 0.21] },
   };
 }
 
-/** A value with its interval, in percent where it is a share. */
-export function shareWords({ value, interval }) {
-  const ends = interval ? ` [${interval.map((end) => (100 * end).toFixed(1)).join(", ")}]` : "";
-  return `${(100 * value).toFixed(1)} %${ends}`;
+/** Whether a frontier's values are shares of clips, which are said in percent; a cosine is not. */
+export function isShareOfClips({ measure }) {
+  return measure === "top-1";
+}
+
+/** A value with its interval: in percent where it is a share of clips, else as a number. */
+export function valueWords({ value, interval }, frontier) {
+  const share = isShareOfClips(frontier);
+  const said = (x) => (share ? (100 * x).toFixed(1) : x.toFixed(3));
+  const ends = interval ? ` [${interval.map(said).join(", ")}]` : "";
+  return `${said(value)}${share ? " %" : ""}${ends}`;
 }
 
 /** Where a lane stands: its cost on the reference clips' scale, and its value on its curve; null where not measured. */
 export function standingOf({ model, letter }, curve, frontier) {
-  const { gmacs, tokens } = model.manifest.report;
-  const scale = frontier.full.gmacs / gmacs.full; // 1 where this clip has as many tokens as theirs
-  const ratio = model.kept / tokens.total;
-  const cost = (reduced) => scale * (reduced + gmacs.selector);
-  const place = curve && along(curve, ratio);
-  return { letter, ratio, gmacs: cost(model.gmacs ?? model.measured.gmacs.reduced), most: cost(gmacs.full), place };
+  const { full } = model.manifest.report.gmacs;
+  const scale = frontier.full.gmacs / full; // 1 where this clip has as many tokens as theirs
+  const ratio = model.share;
+  const place = curve && (curve.knob ? along(curve, ratio) : curve.points[0]); // a plan as written has one point
+  return { letter, ratio, gmacs: scale * model.cost, most: scale * (full + model.deciding), place };
 }

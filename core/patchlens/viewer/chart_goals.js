@@ -3,7 +3,7 @@
  * measured setting.
  */
 import { cheapest, planAt, settingAt, withinBudget } from "./chart_curves.js";
-import { shareWords } from "./chart_figure.js";
+import { isShareOfClips, valueWords } from "./chart_figure.js";
 import { el, fill, number, percent } from "./dom.js";
 import { budgetKnob } from "./duel.js";
 
@@ -15,7 +15,7 @@ function goalSlider(name, label) {
   const value = el("output.pl-knob-value");
   const words = el("p.pl-note");
   const head = el("span.pl-knob-head", {}, el("span.pl-knob-name", {}, label), value);
-  return { range, value, words, node: el("div.pl-goal", {}, el("label.pl-knob", {}, head, range), words) };
+  return { range, value, words, head, node: el("div.pl-goal", {}, el("label.pl-knob", {}, head, range), words) };
 }
 
 /** The GMAC budget: the dearest setting of the active plan's own knob that stays within it, solved in the browser. */
@@ -30,8 +30,7 @@ export class Budget {
   build(model) {
     this.model = model;
     this.dial = budgetKnob(model);
-    const { full, selector } = model.manifest.report.gmacs;
-    const most = full + selector;
+    const most = model.manifest.report.gmacs.full + model.deciding;
     Object.assign(this.range, { min: 0, max: most, step: most / BUDGET_STEPS, disabled: !this.dial });
     this.solved = null;
     this.live();
@@ -42,9 +41,8 @@ export class Budget {
     const { model, dial } = this;
     if (dial && this.solved === dial.stage.setting[dial.knob.name]) return;
     this.solved = null;
-    const cost = (model.gmacs ?? model.measured.gmacs.reduced) + model.manifest.report.gmacs.selector;
-    this.range.value = cost;
-    this.value.textContent = number(cost);
+    this.range.value = model.cost;
+    this.value.textContent = number(model.cost);
     this.words.textContent = dial ? "" : "This plan has no slider that sets its cost.";
   }
 
@@ -54,7 +52,7 @@ export class Budget {
     const { value, gmacs, within } = withinBudget(model, dial, budget);
     this.solved = value;
     this.value.textContent = `≤ ${number(budget)}`;
-    const { selector } = model.manifest.report.gmacs;
+    const selector = model.deciding;
     const alone = selector > 0.01 * gmacs ? `, of which the selector itself takes ${number(selector)}` : "";
     this.words.textContent = within
       ? `${dial.knob.name} = ${number(value)} costs ${number(gmacs)} GMACs.`
@@ -76,6 +74,9 @@ export class Wanted {
       const values = frontier.curves.flatMap((c) => c.points.map((p) => p.value));
       Object.assign(this.range, { step: 0.005, min: Math.floor(20 * Math.min(...values)) / 20, max: 1 });
       this.range.value = Math.floor(100 * (frontier.full.value - 0.02)) / 100;
+      const name = isShareOfClips(frontier) ? "Wanted accuracy" : `Wanted ${frontier.measure.split(" ")[0]}`;
+      this.head.firstChild.textContent = name;
+      this.range.setAttribute("aria-label", name);
     }
     Object.assign(this, { frontier, usable });
     this.find();
@@ -84,7 +85,7 @@ export class Wanted {
   find() {
     const wanted = Number(this.range.value);
     const place = cheapest(this.frontier, wanted);
-    this.value.textContent = `≥ ${percent(wanted)}`;
+    this.value.textContent = `≥ ${isShareOfClips(this.frontier) ? percent(wanted) : wanted.toFixed(3)}`;
     this.range.setAttribute("aria-valuetext", this.value.textContent);
     fill(this.words, place ? this.sentence(place) : "No curve reaches this on the reference set.");
   }
@@ -93,7 +94,7 @@ export class Wanted {
     const setting = curve.knob && settingAt(curve, exact);
     const plan = planAt(curve, setting);
     const use = el("button.pl-button", { type: "button", onclick: () => this.use(curve, setting, plan) }, "Use it");
-    const cost = `${percent(reached, 0)} of the tokens, ${number(gmacs)} GMACs, ${shareWords(value)}`;
+    const cost = `${percent(reached, 0)} of the tokens, ${number(gmacs)} GMACs, ${valueWords(value, this.frontier)}`;
     return ["Cheapest on the reference set: ", el("code", {}, plan), ` (${cost}). `, this.usable(curve) && use];
   }
 }

@@ -11,9 +11,21 @@ export async function plotlyOf(host) {
 
 /** Run a script that the page carries as base64 of its gzip. */
 export async function runPacked(text) {
-  const packed = new Blob([fromBase64(text)]).stream();
+  run(await unzipped(fromBase64(text)));
+}
+
+/** Run a script that came as gzip into a page of somebody else's, which may load its own scripts by AMD: not this one. */
+export async function runGuest(bytes) {
+  run(`((define, module, exports) => {\n${await unzipped(bytes)}\n}).call(window);`);
+}
+
+function unzipped(bytes) {
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+}
+
+function run(text) {
   const script = document.createElement("script");
-  script.textContent = await new Response(packed.pipeThrough(new DecompressionStream("gzip"))).text();
+  script.textContent = text;
   document.head.append(script);
 }
 

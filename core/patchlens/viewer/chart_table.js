@@ -2,7 +2,7 @@
  * The chart in words: every measured point as a row, and a button that sets the sliders to it; and this clip's own points.
  */
 import { el, fill, number, percent } from "./dom.js";
-import { shareWords } from "./chart_figure.js";
+import { valueWords } from "./chart_figure.js";
 
 /** Rows of all curves; `take(curve, point)` sets a plan to a point, `blocked(curve, point)` says why it cannot. */
 export function curveTable(frontier, { take, blocked }) {
@@ -13,12 +13,12 @@ export function curveTable(frontier, { take, blocked }) {
       const words = `Set ${point.plan ?? curve.selector}`;
       const set = el("button.pl-button", { type: "button", disabled: Boolean(why), title: why ?? words, "aria-label": words }, "Set"); // prettier-ignore
       set.addEventListener("click", () => take(curve, point));
-      const cells = [percent(point.reached), number(point.gmacs), shareWords(point), set];
+      const cells = [percent(point.reached), number(point.gmacs), valueWords(point, frontier), set];
       return el("tr", {}, el("th", { scope: "row" }, curve.selector), cells.map((cell) => el("td", {}, cell)));
     }),
   );
   const { full } = frontier;
-  const whole = ["all tokens", "100 %", number(full.gmacs), shareWords(full), ""];
+  const whole = ["all tokens", "100 %", number(full.gmacs), valueWords(full, frontier), ""];
   return dataTable("The reference curves; brackets hold 95 % intervals.", head, [dataRow(whole), ...rows]);
 }
 

@@ -1,14 +1,15 @@
 /**
  * The sliders of a plan: one native control per knob, with the scores it cuts drawn right above its track.
  *
- * A threshold shows the histogram of values along its own axis; a keep ratio shows the sorted values. What stays is
- * solid, what goes is hatched.
+ * A threshold shows the histogram of values along its own axis; a share shows the sorted values, so that what stays lies
+ * on its side of the thumb: solid, and what goes hatched. Other knobs have no plot.
  */
 import { el, fill, number, percent, whole } from "./dom.js";
 import { hatch } from "./palette.js";
 
 const PAD = 9; // half a slider thumb: the plot's axis is the thumb's way
 const BINS = 60;
+const CUTS = ["tau", "keep", "p"]; // fields of a rule that part the values
 
 /** Controls for all stages of a plan; input() at every move, release() when one is let go. */
 export class Knobs {
@@ -61,7 +62,7 @@ export class Knobs {
       "data-knob": knob.name,
     });
     const value = el("output.pl-knob-value");
-    const canvas = el("canvas.pl-plot", { role: "img" });
+    const canvas = CUTS.includes(stage.fields[knob.name]) ? el("canvas.pl-plot", { role: "img" }) : null;
     const label = el("span.pl-knob-name", {}, name);
     const unit = knob.unit ? el("span.pl-unit", {}, knob.unit) : null;
     const node = el(
@@ -81,13 +82,9 @@ export class Knobs {
     range.addEventListener("change", () => this.release());
     sync();
     let ratio = null;
-    const measure = () => (ratio = fitCanvas(canvas) || null);
-    return {
-      node,
-      sync,
-      measure,
-      draw: (colours) => (ratio ?? measure()) && drawPlot(canvas, ratio, stage, knob, colours),
-    };
+    const measure = () => (ratio = (canvas && fitCanvas(canvas)) || null);
+    const draw = (colours) => canvas && (ratio ?? measure()) && drawPlot(canvas, ratio, stage, knob, colours);
+    return { node, sync, measure, draw };
   }
 
   /** Move the first slider by a step, as its own arrow keys would. */
@@ -129,16 +126,16 @@ export function fitCanvas(canvas) {
 }
 
 function drawPlot(canvas, ratio, stage, knob, colours) {
-  const cutsValues = stage.rule.kind === "threshold" && stage.fields[knob.name] === "tau";
-  const heights = cutsValues ? histogram(stage, knob) : sortedValues(stage);
+  const cut = stage.fields[knob.name];
   const setting = stage.setting[knob.name];
   const share = (setting - knob.low) / (knob.high - knob.low);
-  const cut = cutsValues ? share : setting;
-  const words = cutsValues
-    ? `Histogram of values; the line is at ${number(setting)}.`
-    : "Values from best to worst.";
+  const [heights, kept, words] = {
+    tau: () => [histogram(stage, knob), (x) => x >= share, `Histogram of values; the line is at ${number(setting)}.`],
+    keep: () => [sortedValues(stage), (x) => x < setting, "Values from best to worst."],
+    p: () => [sortedValues(stage).toReversed(), (x) => x >= setting, "Values from worst to best."],
+  }[cut]();
   canvas.setAttribute("aria-label", words);
-  bars(canvas.getContext("2d"), heights, { ratio, share, colours, kept: (x) => (cutsValues ? x >= cut : x < cut) });
+  bars(canvas.getContext("2d"), heights, { ratio, share, colours, kept });
 }
 
 /** Bars along the slider's way; the side that stays is solid, the other hatched. */

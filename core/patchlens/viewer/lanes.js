@@ -44,10 +44,10 @@ export class Lane {
 
   /** Plan, tokens and cost in one line. */
   headline() {
-    const { spec, kept, keep, gmacs, measured, manifest } = this.model;
+    const { spec, kept, keep, cost, waits } = this.model;
     const total = keep.mask.length;
-    const cost = (gmacs ?? measured.gmacs.reduced) + manifest.report.gmacs.selector;
-    const numbers = `${whole(kept)} of ${whole(total)} · ${percent(kept / total)} · ${number(cost)} GMACs`;
+    const gmacs = waits ? `${number(cost)} GMACs at the last run` : `${number(cost)} GMACs`;
+    const numbers = `${whole(kept)} of ${whole(total)} · ${percent(kept / total)} · ${gmacs}`;
     fill(this.words, el("span.pl-lane-plan", { title: spec }, spec), el("span.pl-lane-numbers", {}, numbers));
   }
 }

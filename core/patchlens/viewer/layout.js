@@ -28,12 +28,13 @@ export function layout(player) {
   const [lanes, overlay, times] = [new Lanes(), new Overlay((mode) => player.setMode(mode)), transport(player)];
   const [title, bar, tabs, tools] = [titleLine(), new LaneBar(player), new LaneTabs(player), toolRow(player, overlay)];
   const slots = { chart: el("div.pl-slot"), room: el("div.pl-slot") };
-  const stage = el("div.pl-stage", {}, [title, tools, bar, lanes, overlay, times, strip].map((part) => part.node));
+  const head = el("div.pl-stage-head", {}, title.node, bar.node);
+  const stage = el("div.pl-stage", {}, head, [tools, lanes, overlay, times, strip].map((part) => part.node));
   const patch = section("Patch", inspector.node, pins.node, inspector.details);
   patch.classList.add("pl-patch");
   const side = el("div.pl-side", {}, section("What stays", tabs.node, knobs.node), agreement.node, panel.nodes, saves(host));
   const empty = el("p.pl-empty", { role: "status" }, "Nothing to see yet.");
-  const left = el("div.pl-left", {}, stage, slots.chart, slots.room, patch);
+  const left = el("div.pl-left", {}, stage, slots.room, patch, slots.chart);
   const body = el("div.pl-body", { hidden: true }, left, side);
   const dialog = helpDialog();
   fill(root, empty, body, dialog);

@@ -4,13 +4,15 @@
 import { groupsOf } from "./groups.js";
 import { blocks, count, ranking } from "./keep.js";
 import { pictures, unpack } from "./payload.js";
-import { decision, fitsKnob, gmacs, isLive, parsed, perTubelet, planSpec, stagesOf } from "./plan.js";
+import { decision, fitsKnob, gmacs, isLive, merging, parsed, perTubelet, planSpec, stagesOf } from "./plan.js";
 
 export class Model {
   /** Read a payload (ArrayBuffer) and decode its pictures; one that brings none borrows those of `sibling`. */
   static async open(buffer, sibling = null) {
     const pack = unpack(buffer);
-    return new Model(pack, pack.manifest.media ? await pictures(pack) : sibling.images);
+    if (pack.manifest.media) return new Model(pack, await pictures(pack));
+    if (!sibling || told(sibling.manifest) !== told(pack.manifest)) throw new Error("The pictures of this clip are missing.");
+    return new Model(pack, sibling.images);
   }
 
   constructor(pack, images) {
@@ -22,19 +24,21 @@ export class Model {
     this.merged = blobs.groups ? pack.ints("groups") : null;
     this.measured = { ...this.manifest.report, spec: this.spec };
     this.decide();
+    this.mergedAtRun = this.merging; // as it was at the run
   }
 
   /** The plan under the present settings, in the spec grammar. */
   get spec() {
-    return planSpec(this.stages);
+    return planSpec(this.stages, this.merger);
+  }
+
+  /** What merges tokens inside the blocks, in the grammar; null where nothing does. */
+  get merger() {
+    return this.manifest.report.merger ?? null;
   }
 
   /** Whether another model shows the same pictures under the same encoder. */
   matches({ manifest: other }) {
-    const told = ({ frames, grid, rect, report }) => {
-      const { encoder, clip } = report;
-      return JSON.stringify([clip.sha256, clip.name, frames, grid, rect, encoder.name, encoder.weights]);
-    };
     return told(this.manifest) === told(other);
   }
 
@@ -46,7 +50,8 @@ export class Model {
 
   /** Take the sliders' values from a spec of the same selectors, and decide anew; another plan is passed over. */
   adopt(spec) {
-    const wanted = parsed(spec);
+    const asked = this.merger && spec.endsWith(this.merger) ? spec.slice(0, -this.merger.length).replace(/\+$/, "") : spec;
+    const wanted = parsed(asked || "everything");
     if (String(wanted.map(({ name }) => name)) !== String(this.stages.map(({ name }) => name))) return;
     this.stages.forEach(({ knobs, setting }, i) => {
       for (const knob of knobs) {
@@ -70,6 +75,33 @@ export class Model {
   /** GMACs of the present decision; null where only the server can say. */
   get gmacs() {
     return this.live ? gmacs(this.counts, this.manifest, this.keep) : null;
+  }
+
+  /** What a merger makes of the present decision (see `merging`); null without one. */
+  get merging() {
+    return this.live ? merging(this.counts, this.manifest, this.keep) : null;
+  }
+
+  /** GMACs of deciding: the selectors', and the merger's own. */
+  get deciding() {
+    const { selector } = this.manifest.report.gmacs;
+    const now = this.merging;
+    return now ? selector + now.own - this.mergedAtRun.own : selector;
+  }
+
+  /** GMACs of all that is done now; of the last run where only the server can say. */
+  get cost() {
+    return (this.gmacs ?? this.measured.gmacs.reduced) + this.deciding;
+  }
+
+  /** Whether the sliders have left behind what only the server can say of the cost. */
+  get waits() {
+    return this.gmacs === null && this.spec !== this.measured.spec;
+  }
+
+  /** The share of tokens that a curve goes by: K of N, and behind a merger its mean over the blocks. */
+  get share() {
+    return (this.merging?.mean ?? this.kept) / this.keep.mask.length;
   }
 
   /** Decide anew from the sliders; where the rules are not known here, the decision stays as Python made it. */
@@ -158,6 +190,11 @@ export class Model {
   close() {
     for (const image of this.images) image.close();
   }
+}
+
+/** What models have in common that show the same pictures under the same encoder. */
+function told({ frames, grid, rect, report: { encoder, clip } }) {
+  return JSON.stringify([clip.sha256, clip.name, frames, grid, rect, encoder.name, encoder.weights]);
 }
 
 /** For every token: the kept token whose run covers it, and that run's length; null without runs. */

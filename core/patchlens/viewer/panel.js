@@ -24,6 +24,11 @@ function meter(parts) {
   return el("div.pl-bar", { "aria-hidden": "true" }, bars);
 }
 
+/** A cost, without a power of ten where it is next to nothing. */
+function small(gmacs) {
+  return gmacs > 0 && gmacs < 0.001 ? "< 0.001" : number(gmacs);
+}
+
 /** The panel's parts and how to refresh them. */
 export class Panel {
   constructor() {
@@ -50,13 +55,16 @@ export class Panel {
     const [kept, total] = [model.kept, model.keep.mask.length];
     const words = ` ${whole(kept)} of ${whole(total)} kept`;
     const headline = el("p.pl-headline", {}, el("strong", {}, percent(kept / total)), words);
-    fill(this.tokens, headline, meter([["keep", kept / total]]));
-    const { full, selector } = model.manifest.report.gmacs;
-    fill(this.cost, this.costOf(full, model.gmacs ?? model.measured.gmacs.reduced, selector));
+    const merged = model.merging;
+    const left = merged && `${whole(merged.left)} of them leave the last block (${model.merger}).`;
+    fill(this.tokens, headline, meter([["keep", kept / total]]), left && el("p.pl-note", {}, left));
+    const waits = model.waits && el("p.pl-stale.pl-old", {}, "GMACs are those of the last run; the server says the new ones when the slider is let go."); // prettier-ignore
+    const reduced = model.gmacs ?? model.measured.gmacs.reduced;
+    fill(this.cost, this.costOf(model.manifest.report.gmacs.full, reduced, model.deciding, merged), waits);
     this.settled({ model });
   }
 
-  costOf(full, reduced, selector) {
+  costOf(full, reduced, selector, merged) {
     const saved = 1 - (reduced + selector) / full;
     const words = saved >= 0 ? `${percent(saved)} saved` : `${percent(-saved)} more than the full run`;
     return [
@@ -73,7 +81,7 @@ export class Panel {
           {},
           row("encoder, all tokens", number(full)),
           row("encoder, kept tokens", number(reduced)),
-          row("selector itself", number(selector)),
+          row(merged ? "selector and merger" : "selector itself", small(selector)),
         ),
       ),
     ];

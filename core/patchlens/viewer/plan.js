@@ -46,22 +46,50 @@ export function perTubelet(mask, size) {
 }
 
 /**
- * GMACs of a decision: `once` (patches embedded to decide), and a + b K + c K^2 for every segment that is not empty; null
- * where the run gave no coefficients.
- * The P-frames of an interleaved plan (`keep` of `decision`) have coefficients of their own, and embed fewer patches where
- * they are seen at lower resolution.
+ * GMACs of a decision: `once` (patches embedded to decide), and a + b K + c K^2 for every segment that is not empty, or what
+ * the merger's table says; null where the run gave neither.
+ * The P-frames of an interleaved plan (`keep` of `decision`) have figures of their own, and embed fewer patches where they
+ * are seen at lower resolution.
  */
 export function gmacs(counts, manifest, keep = null) {
   if (!manifest.cost) return null;
-  const { per_segment: whole, predicted, embedding } = manifest.cost;
+  const { per_segment: whole, predicted, embedding, merged } = manifest.cost;
+  if (manifest.report.merger && !merged) return null;
   const [, h, w] = manifest.grid;
   const unseen = keep?.coarse ? (h * w - keep.coarse[0] * keep.coarse[1]) * embedding : 0;
-  const segments = manifest.per_frame ? counts : [counts.reduce((x, y) => x + y, 0)];
-  const leans = (t) => keep?.anchor && keep.anchor[t] !== t;
-  return segments.reduce((sum, k, t) => {
-    const [a, b, c] = leans(t) ? predicted[keep.residual] : whole;
-    return sum + (k ? a + b * k + c * k * k : 0) - (leans(t) ? unseen : 0);
+  return segmentsOf(counts, manifest).reduce((sum, k, t) => {
+    const less = leans(t, keep) ? unseen : 0;
+    const table = mergedIn(t, manifest, keep);
+    if (table) return sum + table.gmacs[k] - less;
+    const [a, b, c] = leans(t, keep) ? predicted[keep.residual] : whole;
+    return sum + (k ? a + b * k + c * k * k : 0) - less;
   }, manifest.cost.once ?? 0);
+}
+
+/**
+ * What a merger makes of a decision: {own: its GMACs, mean: patches in a block's layers on average, left: patches that leave
+ * the last block}; null without a merger, or where the run gave no table.
+ */
+export function merging(counts, manifest, keep = null) {
+  if (!manifest.cost?.merged) return null;
+  const sum = { own: 0, mean: 0, left: 0 };
+  segmentsOf(counts, manifest).forEach((k, t) => {
+    const table = mergedIn(t, manifest, keep);
+    sum.own += table ? table.own[k] : 0;
+    sum.mean += table ? table.mean[k] : k;
+    sum.left += table ? table.left[k] : k;
+  });
+  return sum;
+}
+
+const segmentsOf = (counts, manifest) => (manifest.per_frame ? counts : [counts.reduce((x, y) => x + y, 0)]);
+const leans = (t, keep) => Boolean(keep?.anchor) && keep.anchor[t] !== t;
+
+/** The merger's table for a segment: in an interleaved plan it acts in P-frames only. */
+function mergedIn(t, { cost: { merged } }, keep) {
+  if (!merged) return null;
+  if (!keep?.anchor) return merged.whole;
+  return leans(t, keep) ? merged.predicted[keep.residual] : null;
 }
 
 /** A knob's value in the spec grammar. */
@@ -83,9 +111,11 @@ export function specOf(name, knobs, setting) {
   return name + (values.length ? `:${values.join(",")}` : "");
 }
 
-/** The whole plan in the spec grammar, such as rlt:tau=0.15+random:keep=0.5. */
-export function planSpec(stages) {
-  return stages.map((stage) => specOf(stage.name, stage.knobs, stage.setting)).join("+");
+/** The whole plan in the spec grammar, such as rlt:tau=0.15+random:keep=0.5; a merger stands last, or alone. */
+export function planSpec(stages, merger = null) {
+  const plan = stages.map((stage) => specOf(stage.name, stage.knobs, stage.setting)).join("+");
+  if (!merger) return plan;
+  return plan === "everything" ? merger : `${plan}+${merger}`;
 }
 
 /** The inverse of `planSpec`: [{name, values: {knob: text}}]. */

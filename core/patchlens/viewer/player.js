@@ -31,7 +31,7 @@ import { WHOLE } from "./zoom.js";
 export class Player extends View {
   constructor(root, host = {}) {
     super();
-    Object.assign(this, { root, host, lanes: [], lane: 0, linked: false, turns: [], moves: new Set() });
+    Object.assign(this, { root, host, lanes: [], lane: 0, linked: false, chosen: [], turns: [], moves: new Set() });
     Object.assign(this, layout(this));
     const observer = new ResizeObserver(() => this.model && this.emit("resized"));
     for (const node of this.fluid) observer.observe(node);
@@ -44,9 +44,18 @@ export class Player extends View {
     return this.lanes[this.lane]?.model ?? null;
   }
 
-  /** The two lanes that are compared: the first and the active one; null while there is one. */
+  /** The two lanes that are compared: those that were chosen, else the first and the active one; null while there is one. */
   get pair() {
-    return this.lanes.length < 2 ? null : [this.lanes[0], this.lanes[this.lane || 1]];
+    if (this.lanes.length < 2) return null;
+    const chosen = this.chosen.filter((lane) => this.lanes.includes(lane));
+    return chosen.length === 2 ? chosen : [this.lanes[0], this.lanes[this.lane || 1]];
+  }
+
+  /** Compare two lanes, by their numbers, whichever is active. */
+  oppose(first, second) {
+    if (first === second || !this.lanes[first] || !this.lanes[second]) return;
+    this.chosen = [this.lanes[first], this.lanes[second]];
+    this.refresh();
   }
 
   /** What a link holds, as plain data. */

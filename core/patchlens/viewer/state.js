@@ -7,9 +7,11 @@ import { OVERLAYS } from "./overlay.js";
 import { inside } from "./zoom.js";
 
 /** The player's view as plain data. */
-export function snapshot({ lanes, lane, frame, cursor, pins, mode, grid, linked, zoom }) {
+export function snapshot({ lanes, lane, chosen, frame, cursor, pins, mode, grid, linked, zoom }) {
   const plans = lanes.map(({ model }) => model.spec);
-  return { plans, lane, frame, patch: cursor, pins: [...pins], mode, grid, linked, zoom: { ...zoom } };
+  const pair = chosen.map((each) => lanes.indexOf(each)).filter((i) => i >= 0);
+  const seen = { frame, patch: cursor, pins: [...pins], mode, grid, linked, zoom: { ...zoom } };
+  return { plans, lane, pair: pair.length === 2 ? pair : [], ...seen };
 }
 
 /** Take up a view; plans move the sliders of lanes that hold the same selectors. */
@@ -20,6 +22,7 @@ export function apply(player, state) {
   const plans = Array.isArray(state.plans) ? state.plans : [];
   lanes.forEach((each, i) => typeof plans[i] === "string" && each.model.adopt(plans[i]));
   if (below(lanes.length)(state.lane)) player.lane = state.lane;
+  if (Array.isArray(state.pair)) player.chosen = [...new Set(state.pair.filter(below(lanes.length)))].map((i) => lanes[i]);
   if (cell(state.patch) || state.patch === null) player.cursor = state.patch;
   if (Array.isArray(state.pins)) player.pins = [...new Set(state.pins.filter(cell))];
   if (Object.hasOwn(OVERLAYS, state.mode)) player.mode = state.mode;

@@ -4,11 +4,13 @@
  * The traits are those of widget.py. What Python sets is taken up, and what the page sets is told, each only where it
  * differs, so that the two never answer each other.
  */
+import { runGuest } from "./chart_plotly.js";
 import { budgetKnob } from "./duel.js";
 import { el } from "./dom.js";
 import { mount } from "./player.js";
 
 const TOLD_AFTER = 60; // ms: a drag tells the kernel a few times a second, not sixty
+const PLOTLY_WITHIN = 30_000; // ms for the kernel to send plotly.js; without a kernel the table stands in
 const SETTLED_AFTER = 200; // ms without another step of the slider: a held arrow key is measured once
 
 /** What the traits say now of a player. */
@@ -44,6 +46,7 @@ function render({ model, el: place }) {
       clearTimeout(settling[lane]);
       settling[lane] = setTimeout(() => model.send({ kind: "settle", plan, lane }), SETTLED_AFTER);
     },
+    plotly: () => plotlyFrom(model),
     changed: () => {
       if (ready) waiting ??= setTimeout(tell, TOLD_AFTER);
     },
@@ -58,6 +61,7 @@ function render({ model, el: place }) {
     if (ready && !same(traitsOf(player)[name], model.get(name))) takeUp(player, name, model.get(name));
   };
   const answer = (message) => {
+    if (message.kind === "plotly") return;
     trouble.hidden = message.kind !== "trouble";
     if (message.kind === "trouble") trouble.textContent = message.sentence;
     else player.settled({ spec: message.plan, report: message.report, lane: message.lane });
@@ -74,6 +78,21 @@ function render({ model, el: place }) {
   model.on("msg:custom", answer);
   open();
   return () => player.destroy();
+}
+
+/** Ask the kernel for plotly.js and run it; refused where no kernel answers. */
+function plotlyFrom(model) {
+  return new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error("no answer")), PLOTLY_WITHIN);
+    const hear = ({ kind }, [bytes]) => {
+      if (kind !== "plotly") return;
+      clearTimeout(late);
+      model.off("msg:custom", hear);
+      runGuest(bytes).then(resolve, reject);
+    };
+    model.on("msg:custom", hear);
+    model.send({ kind: "plotly" });
+  });
 }
 
 export default { render };

@@ -162,8 +162,9 @@ def frontier_figure(found: dict[str, Any], trace: Trace | None = None) -> Figure
         ring = dict(symbol="circle-open", size=17, color=INK, line=dict(width=3))
         figure.add_scatter(x=[here["gmacs"]], y=[here["value"]], name=trace.request.plan, mode="markers", marker=ring)
     title = f"{found['encoder']} on {found['data']}, {found['n']} clips"
+    form = ".0%" if found["measure"] == "top-1" else ".2f"
     axes = dict(
-        xaxis_title="GMACs a clip, with the selector's own", yaxis_title=found["measure"], yaxis_tickformat=".0%"
+        xaxis_title="GMACs a clip, with the selector's own", yaxis_title=found["measure"], yaxis_tickformat=form
     )
     return figure.update_layout(**{**LAYOUT, "legend": {}}, title=title, xaxis_rangemode="tozero", **axes)
 
@@ -181,10 +182,10 @@ def _line(curve: dict[str, Any], symbol: str) -> dict[str, Any]:
 
 def _standing(found: dict[str, Any], trace: Trace) -> dict[str, Any] | None:
     """The trace's place on its curve, or None where that was not measured."""
-    from patchlens.views.frontier import along, curve_of
+    from patchlens.views.frontier import along, curve_of, share_in_blocks
 
-    curve = None if trace.request.merger else curve_of(found, trace.request.plan)
-    return along(curve["points"], trace.report.keep_ratio) if curve else None
+    curve = curve_of(found, trace.request.way)
+    return along(curve["points"], share_in_blocks(trace)) if curve else None
 
 
 def faithfulness_curves(found: dict[str, Any]) -> Figure:

@@ -12,7 +12,8 @@ from typing import Any
 
 from patchlens.evaluation import shipped
 from patchlens.evaluation.budgets import Contender, contender, without
-from patchlens.specs import parse_plan
+from patchlens.specs import parse_way, way_spec
+from patchlens.types import Trace
 
 MEASURES = {"right": ("top1", "interval", "top-1"), "cosine": ("cosine", "cosine_interval", "cosine to the full run")}
 ALL_TOKENS = {"keep": 1.0, "r": 0}  # the value of a knob that leaves all tokens; no threshold is sure to
@@ -82,10 +83,22 @@ def _point(row: Mapping[str, Any], metric: str, knob: str | None = None) -> Poin
 
 
 def curve_of(found: Frontier, plan: str) -> dict[str, Any] | None:
-    """The curve on which a plan lies, whatever its knob stands at; None where its selector was not swept."""
-    asked = str(parse_plan(plan))
+    """The curve on which a plan lies, whatever its knob stands at; None where it was not swept.
+
+    A merger stands last in the plan, or alone: then its own curve is meant, whose knob is its r.
+    """
+    asked = way_spec(*parse_way(plan))
     name = lambda knob: without(asked, knob) if knob and "+" not in asked else asked  # noqa: E731
     return next((curve for curve in found["curves"] if name(curve["knob"]) == curve["selector"]), None)
+
+
+def share_in_blocks(trace: Trace) -> float:
+    """What curves go by: K/N, and behind a merger the mean over the blocks of the share of tokens in them."""
+    merged = (trace.encoder.get("cost") or {}).get("merged")
+    if not merged or trace.keep.anchor is not None:
+        return trace.report.keep_ratio
+    counts = trace.keep.per_frame if trace.encoder["segments"] == "frame" else [trace.keep.count]
+    return sum(merged["whole"]["mean"][k] for k in counts) / trace.grid.n
 
 
 def along(points: Sequence[Point], ratio: float) -> Point | None:
@@ -100,5 +113,6 @@ def along(points: Sequence[Point], ratio: float) -> Point | None:
     span = high["reached"] - low["reached"]
     share = (ratio - low["reached"]) / span if span else 1.0
     blend = lambda a, b: a + (b - a) * share  # noqa: E731
-    ends = [blend(*pair) for pair in zip(low["interval"], high["interval"], strict=True)]
+    known = low["interval"] and high["interval"]
+    ends = [blend(*pair) for pair in zip(low["interval"], high["interval"], strict=True)] if known else None
     return {**{name: blend(low[name], high[name]) for name in ("gmacs", "value")}, "interval": ends}

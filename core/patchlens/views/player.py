@@ -33,12 +33,25 @@ def payload(trace: Trace, media: bool = True, quality: int = JPEG_QUALITY) -> by
     Offsets count from the end of the manifest and are multiples of 4. Without `media` it brings no pictures: a further
     lane of a duel shows those of the first. `quality` is that of the JPEG pictures. Same Trace, same bytes.
     """
-    data = blobs(trace) | (pictures(trace, quality) if media else {})
+    return _packed({**manifest(trace), "media": media}, blobs(trace) | (pictures(trace, quality) if media else {}))
+
+
+def without_pictures(buffer: bytes) -> bytes:
+    """The same buffer without the pictures, for a page that shows the clip already."""
+    (length,) = struct.unpack_from("<I", buffer)
+    facts = json.loads(buffer[4 : 4 + length])
+    start = 4 + length
+    kept = {name: place for name, place in facts["blobs"].items() if not name.startswith(("picture", "proxy"))}
+    data = {name: buffer[start + offset : start + offset + size] for name, (offset, size) in kept.items()}
+    return _packed({**facts, "media": False}, data)
+
+
+def _packed(facts: dict[str, Any], data: dict[str, bytes]) -> bytes:
     places, offset = {}, 0
     for name, blob in data.items():
         places[name] = [offset, len(blob)]
         offset += len(blob) + -len(blob) % 4
-    text = json.dumps({**manifest(trace), "media": media, "blobs": places}, sort_keys=True, allow_nan=False).encode()
+    text = json.dumps({**facts, "blobs": places}, sort_keys=True, allow_nan=False).encode()
     text += b" " * (-len(text) % 4)
     body = b"".join(blob + b"\0" * (-len(blob) % 4) for blob in data.values())
     return struct.pack("<I", len(text)) + text + body
