@@ -27,6 +27,12 @@ PLANS = {
     "rlt:tau=0.1+random:keep=0.6": None,
 }
 
+# The same for plans with mergers
+MERGED_PLANS = {
+    "tome:r=9": "tome", "tome:r=9,pool=plain": None, "rlt:tau=0.2": "rlt", "rlt:tau=0.2+tome:r=8": None,
+    "rlt:tau=0.1+tome:r=8": "rlt:tau=0.1+tome:r=8",
+}  # fmt: skip
+
 
 def gmacs(ratio: float) -> float:
     """Cost of the toy encoder on a share of its 240 tokens."""

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from frontiers import FULL, PLANS, gmacs, swept
+from frontiers import FULL, MERGED_PLANS, PLANS, gmacs, row, swept
 from patchlens.knobs import knobs_of
-from patchlens.specs import parse_plan
+from patchlens.specs import parse_plan, parse_way, spec_of
 from patchlens.views import bundle
-from patchlens.views.frontier import along, trim
+from patchlens.views.frontier import along, curves, trim
 from patchlens.views.player import knob_json, payload
 from traces import frame_trace, toy_trace
 
@@ -66,6 +66,16 @@ def test_the_browser_finds_a_plans_curve_as_python_does(found: dict[str, Any], t
     data = {"frontier": found, "plans": [stages_of(plan) for plan in PLANS]}
     made = in_node("data.plans.map((p) => lens.curveOf(data.frontier, p)?.selector ?? null)", data, tmp_path)
     assert made == list(PLANS.values())
+
+
+def test_the_browser_finds_a_mergers_curve_as_python_does(tmp_path: Path) -> None:
+    rows = [swept()["rows"][0], row("tome", "tome:r=4", 0.5, 0.6, 0.8), row("rlt", "rlt:tau=0.4", 0.5, 0.5, 0.8)]
+    rows += [row("rlt:tau=0.1+tome:r=8", "rlt:tau=0.1+tome:r=8", None, 0.3, 0.7)]
+    ways = [(plan, merger) for plan, merger in map(parse_way, MERGED_PLANS)]
+    plans = [[stages_of(str(plan)), merger and spec_of(merger)] for plan, merger in ways]
+    data = {"frontier": {"curves": curves(rows)}, "plans": plans}
+    made = in_node("data.plans.map(([p, m]) => lens.curveOf(data.frontier, p, m)?.selector ?? null)", data, tmp_path)
+    assert made == list(MERGED_PLANS.values())
 
 
 def test_the_cheapest_place_that_reaches_a_value(found: dict[str, Any], tmp_path: Path) -> None:

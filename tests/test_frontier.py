@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from frontiers import COMMAND, FULL, PLANS, SHA, charted, gmacs, row, swept
+from frontiers import COMMAND, FULL, MERGED_PLANS, PLANS, SHA, charted, gmacs, row, swept
 from patchlens.views import frontier
 from patchlens.views.frontier import along, curve_of, trim
 from patchlens.views.player import manifest
@@ -61,6 +61,19 @@ def test_a_mergers_curve_ends_where_it_merges_nothing() -> None:
     (tome,) = frontier.curves(rows)
     assert tome["knob"] == "r" and [p["plan"] for p in tome["points"]] == ["tome:r=4", "tome:r=0"]
     assert [p["setting"] for p in tome["points"]] == [4, 0]
+
+
+def test_a_merger_lies_on_its_own_curve_only_alone() -> None:
+    rows = [swept()["rows"][0], row("tome", "tome:r=4", 0.5, 0.6, 0.8), row("rlt", "rlt:tau=0.4", 0.5, 0.5, 0.8)]
+    rows += [row("rlt:tau=0.1+tome:r=8", "rlt:tau=0.1+tome:r=8", None, 0.3, 0.7)]
+    made = {"curves": frontier.curves(rows)}
+    on = {plan: (found := curve_of(made, plan)) and found["selector"] for plan in MERGED_PLANS}
+    assert on == MERGED_PLANS
+
+
+def test_a_frontier_without_intervals_has_values_between_its_points() -> None:
+    points = curve(trim({**swept(), "metric": "cosine"}), "random")["points"]
+    assert along(points, 0.2)["interval"] is None and points[0]["value"] < along(points, 0.2)["value"] < points[1]["value"]
 
 
 def test_a_frontier_belongs_to_its_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

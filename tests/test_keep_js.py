@@ -13,6 +13,8 @@ import pytest
 import torch
 import toys
 from browsers import evaluate_alone
+from patchlens import pipeline
+from patchlens.encoders.costs import cost_of
 from patchlens.keep import (
     Adaptive,
     All,
@@ -29,11 +31,13 @@ from patchlens.keep import (
     tie_hash,
 )
 from patchlens.knobs import knobs_of
+from patchlens.mergers.tome import ToMe
 from patchlens.pipeline import run
 from patchlens.registry import plugins
 from patchlens.specs import parse_plan
 from patchlens.types import Grid, Scores
 from patchlens.views import bundle
+from patchlens.views.frontier import share_in_blocks
 from patchlens.views.player import controls, knob_json, manifest, payload
 from traces import frame_trace, toy_trace
 
@@ -58,8 +62,8 @@ function failures(cases) {
 }
 """
 OFFER = (
-    "keepOf, tieHash, ranking, runLengths, count, fromBase64, unpack, stagesOf, decision, gmacs, perTubelet, planSpec, "
-    "parsed, spend, shortest, overlapOf, spearman, inside, zoomed, brought, partOf"
+    "keepOf, tieHash, ranking, runLengths, count, fromBase64, unpack, stagesOf, decision, gmacs, merging, perTubelet, "
+    "planSpec, parsed, spend, shortest, overlapOf, spearman, inside, zoomed, brought, partOf"
 )
 
 
@@ -225,6 +229,44 @@ def test_a_payload_gives_the_traces_decision_cost_and_spec(trace: Any, tmp_path:
     assert data["counts"] == trace.keep.per_frame
     assert data["gmacs"] == pytest.approx(trace.report.reduced.total, rel=1e-12)
     assert data["spec"] == str(parse_plan(trace.request.plan))
+
+
+MERGED = """data.map((spec) => {
+  const raw = require('fs').readFileSync('payload.bin');
+  const pack = lens.unpack(raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.length));
+  const stages = lens.stagesOf(pack);
+  for (const [name, text] of Object.entries(lens.parsed(spec)[0].values)) {
+    const knob = stages[0].knobs.find((k) => k.name === name);
+    stages[0].setting[name] = ['int', 'float'].includes(knob.kind) ? Number(text) : text;
+  }
+  const keep = lens.decision(stages, pack.manifest);
+  const counts = lens.perTubelet(keep.mask, pack.manifest.grid[1] * pack.manifest.grid[2]);
+  return { gmacs: lens.gmacs(counts, pack.manifest, keep), ...lens.merging(counts, pack.manifest, keep),
+           spec: lens.planSpec(stages, pack.manifest.report.merger) };
+})"""
+
+
+@pytest.mark.parametrize(
+    ("encoder", "first", "specs"),
+    [
+        (toys.space_time(), "uniform:keep=0.5", ["uniform:keep=0.1", "uniform:keep=0.5", "uniform:keep=1"]),
+        (toys.frame_cls(residual=1), "residualvit:n=2,p=0.3,drop=uniform",
+         [f"residualvit:n={n},p={p},drop=uniform,residual={r}"
+          for n, p, r in ((2, 0.3, "on"), (3, 0.7, "off"), (1, 0.5, "zero"))]),
+    ],
+    ids=["whole", "interleaved"],
+)  # fmt: skip
+def test_behind_a_merger_the_cost_follows_the_sliders(encoder: Any, first: str, specs: list[str], tmp_path: Any) -> None:
+    run = lambda plan: pipeline.run(toys.clip(8), encoder=encoder, selector=plan, merger="tome:r=2")  # noqa: E731
+    (tmp_path / "payload.bin").write_bytes(payload(run(first)))
+    for made, spec in zip(in_node(MERGED, specs, tmp_path), specs, strict=True):
+        trace = run(spec)
+        assert made["gmacs"] == pytest.approx(trace.report.reduced.total, rel=1e-5), spec
+        assert made["own"] == pytest.approx(cost_of(encoder, trace.keep, ToMe(2))[1], abs=1e-8)
+        assert made["spec"] == trace.request.way == f"{trace.request.plan}+tome:r=2"
+        if trace.keep.anchor is None:
+            assert made["left"] == trace.report.tokens_left
+            assert made["mean"] / trace.grid.n == pytest.approx(share_in_blocks(trace))
 
 
 SPECS = (

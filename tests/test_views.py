@@ -24,7 +24,15 @@ from patchlens.views import bundle
 from patchlens.views.card import card
 from patchlens.views.figures import score_histogram, tokens_over_time
 from patchlens.views.overlay import contact_sheet, overlay, save_mp4, save_png, tubelet_frame
-from patchlens.views.player import MOST_LANES, controls, display_rect, manifest, payload, payloads
+from patchlens.views.player import (
+    MOST_LANES,
+    controls,
+    display_rect,
+    manifest,
+    payload,
+    payloads,
+    without_pictures,
+)
 from patchlens.views.report import dumps, html_report, tidy, trace_json
 from traces import HOSTILE, frame_trace, toy_trace
 
@@ -330,3 +338,8 @@ def test_figures_count_every_token(trace: Trace) -> None:
     for stage, (scores, _) in enumerate(trace.stages):
         histogram = score_histogram(trace, stage)
         assert sum(sum(part.y) for part in histogram.data) == int(scores.values.isfinite().sum())
+
+
+def test_a_buffer_loses_its_pictures_and_nothing_else() -> None:
+    trace = toy_trace()
+    assert without_pictures(payload(trace)) == payload(trace, media=False)

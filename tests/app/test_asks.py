@@ -19,6 +19,19 @@ def test_a_good_request_is_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("selector", "plan", "merger"),
+    [
+        ("rlt:tau=0.2+tome:r=8", "rlt:tau=0.2", "tome:r=8"),
+        ("tome:r=30", "everything", "tome:r=30"),
+        ("rlt:tau=0.2", "rlt:tau=0.2", None),
+    ],
+)
+def test_a_plan_may_end_in_a_merger(tmp_path: Path, selector: str, plan: str, merger: str | None) -> None:
+    ask = Ask.of({**GOOD, "encoder": "tiny-video", "weights": "random", "selector": selector}, tmp_path)
+    assert (ask.selector, ask.merger) == (plan, merger)
+
+
+@pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"source": "sample:nope"}, "no sample named"),

@@ -285,3 +285,26 @@ def test_a_duel_fits_a_phone(duel: Any) -> None:
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     tops = page.evaluate("[...document.querySelectorAll('.pl-lane-head')].map((h) => h.getBoundingClientRect().top)")
     assert tops[0] < tops[1], "one below the other"
+
+
+def test_a_person_chooses_which_two_are_compared(duel: Any) -> None:
+    page = duel(toy_trace(), rival_trace(), rival_trace(0.6))
+    assert page.evaluate("viewer.pair.map((lane) => lane.letter)") == ["A", "B"]
+    page.select_option("select[aria-label='First of the difference']", "C")
+    page.evaluate(SETTLE)
+    assert page.evaluate("viewer.pair.map((lane) => lane.letter)") == ["C", "B"]
+    assert page.inner_text(".pl-section h2:has-text('Agreement')") == "Agreement of C and B"
+    page.select_option("select[aria-label='Second of the difference']", "C")
+    assert page.evaluate("viewer.pair.map((lane) => lane.letter)") == ["B", "C"], "they change places"
+    counts = [int(row.split("\t")[2]) for row in page.locator(".pl-agreement tbody tr").all_inner_texts()[:4]]
+    masks = [rival_trace(keep).keep.mask.int() for keep in (0.3, 0.6)]
+    tally = torch.bincount(masks[0] + 2 * masks[1], minlength=4).tolist()
+    assert counts == [tally[3], tally[1], tally[2], tally[0]]
+    state = page.evaluate("viewer.state")
+    assert state["pair"] == [1, 2]
+    page.evaluate("viewer.oppose(0, 1)")
+    page.evaluate("(state) => viewer.restore(state)", state)
+    assert page.evaluate("viewer.state.pair") == [1, 2]
+    page.click("button[aria-label='Remove C']")
+    assert page.evaluate("viewer.pair.map((lane) => lane.letter)") == ["A", "B"]
+    assert page.locator("select[aria-label='First of the difference']").is_hidden()

@@ -100,6 +100,38 @@ def test_a_second_plan_beside_the_first(dashboard: Any) -> None:
     assert "for plan in" in page.inner_text(".pl-same >> nth=1")
 
 
+def test_further_lanes_come_without_pictures_and_may_end_in_a_merger(dashboard: Any) -> None:
+    page = dashboard()
+    told: list[Any] = []
+    page.on("request", lambda request: request.url.endswith("/run") and told.append(request.post_data_json))
+    page.evaluate(f"{APP}.add('uniform:keep=0.5+tome:r=30')")
+    page.wait_for_function(f"{APP}.player.lanes.length === 2", timeout=240_000)
+    idle(page)
+    page.evaluate(f"{APP}.add('tome:r=87')")
+    page.wait_for_function(f"{APP}.player.lanes.length === 3", timeout=240_000)
+    idle(page)
+    assert [ask["media"] for ask in told] == [False, False]
+    assert page.evaluate(f"new Set({APP}.player.lanes.map((l) => l.model.images)).size") == 1
+    before = page.evaluate(f"{APP}.player.lanes[1].model.cost")
+    page.evaluate(f"{APP}.player.choose(1); {APP}.player.set({{ keep: 0.2 }})")
+    page.wait_for_function(f"{APP}.player.lanes[1].model.kept < 110")
+    now, waits = page.evaluate(f"[{APP}.player.lanes[1].model.cost, {APP}.player.lanes[1].model.waits]")
+    assert now < 0.6 * before and not waits, "GMACs follow at once"
+    page.evaluate(f"{APP}.player.released()")
+    page.wait_for_function(f"{APP}.player.lanes[1].model.measured.spec.includes('keep=0.2')", timeout=240_000)
+    gmacs = page.evaluate(f"{APP}.player.lanes[1].model.measured.gmacs")
+    assert gmacs["reduced"] + gmacs["selector"] == pytest.approx(now, rel=1e-4), "as the server measured it"
+    said = page.locator(".pl-standing li").all_inner_texts()
+    assert "with tome was not swept" in said[1]
+    assert "50.0 % of the tokens on average over the blocks" in said[2] and "97.7 % [" in said[2]
+    link = address(page)
+    other = dashboard(link)
+    idle(other)
+    other.wait_for_function(f"{APP}.player.lanes.length === 3", timeout=240_000)
+    assert other.evaluate(f"{APP}.player.state.plans") == page.evaluate(f"{APP}.player.state.plans")
+    assert "--merger tome:r=30" in page.inner_text(".pl-same >> nth=0")
+
+
 def test_a_link_brings_the_whole_view_back(dashboard: Any) -> None:
     page = dashboard()
     enter(page, "Run lengths")

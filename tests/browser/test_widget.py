@@ -97,6 +97,9 @@ def test_the_player_draws_and_talks_with_the_kernel(lab: str, chrome: Any) -> No
     picture.wait_for()
     colours = "c => new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size"
     assert picture.evaluate(colours) > 40, "the picture is drawn"
+    page.locator(".pl-chart").scroll_into_view_if_needed()
+    page.wait_for_selector(".pl-chart .main-svg", state="attached")  # plotly.js came from the kernel
+    assert page.locator(".pl-chart .scatterlayer .trace").count() >= 6
     before = run_cell(page, 2)
     assert "threshold 0.1 " in before
 

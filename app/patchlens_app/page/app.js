@@ -137,8 +137,9 @@ class App {
   async bring(lane, plan, options) {
     const base = JSON.stringify(this.ask(""));
     const show = async (media) => {
+      // no pictures are asked for where the player shows this very clip
       const buffer = await this.fetched({ ...this.ask(plan), media }, options);
-      if (!options.signal.aborted) await this.player.show(buffer, { lane });
+      if (!options.signal.aborted) await this.player.show(buffer, { lane, same: !media });
     };
     if (base !== this.pictured) await show(true);
     else await show(false).catch((error) => (error.name === "AbortError" ? Promise.reject(error) : show(true)));

@@ -8,10 +8,10 @@ import { decision, fitsKnob, gmacs, isLive, merging, parsed, perTubelet, planSpe
 
 export class Model {
   /** Read a payload (ArrayBuffer) and decode its pictures; one that brings none borrows those of `sibling`. */
-  static async open(buffer, sibling = null) {
+  static async open(buffer, sibling = null, same = false) {
     const pack = unpack(buffer);
     if (pack.manifest.media) return new Model(pack, await pictures(pack));
-    if (!sibling || told(sibling.manifest) !== told(pack.manifest)) throw new Error("The pictures of this clip are missing.");
+    if (!sibling || !(same || told(sibling.manifest) === told(pack.manifest))) throw new Error("The pictures of this clip are missing.");
     return new Model(pack, sibling.images);
   }
 

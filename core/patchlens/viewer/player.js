@@ -91,19 +91,23 @@ export class Player extends View {
 
   // --- Lanes
 
-  /** Show a payload (ArrayBuffer) in a lane, a new one at the end; in lane 0 another clip takes the place of all. */
-  async show(buffer, { lane = this.lane } = {}) {
+  /**
+   * Show a payload (ArrayBuffer) in a lane, a new one at the end; in lane 0 another clip takes the place of all. `same`: the
+   * host knows that it is the clip on the screen (a sample drawn here and a shipped one differ in their bytes).
+   */
+  async show(buffer, { lane = this.lane, same = false } = {}) {
     const turn = (this.turns[lane] = (this.turns[lane] ?? 0) + 1);
-    const model = await Model.open(buffer, this.model);
+    const model = await Model.open(buffer, this.model, same);
     if (turn !== this.turns[lane]) return this.free(model); // a newer one came meanwhile
     const { lanes, model: before } = this;
+    const beside = before && (same || before.matches(model));
     const held = lanes.map((each) => each.model);
-    const at = before?.matches(model) ? Math.min(lane, lanes.length, LETTERS.length - 1) : 0;
+    const at = beside ? Math.min(lane, lanes.length, LETTERS.length - 1) : 0;
     if (at < lane && at === 0) throw new Error("Lanes show one clip under one encoder; this is another.");
-    this.lanes = before?.matches(model) ? [...lanes] : lanes.slice(0, 1);
+    this.lanes = beside ? [...lanes] : lanes.slice(0, 1);
     (this.lanes[at] ??= new Lane(this)).take(model);
     this.lane = at;
-    if (!before?.matches(model)) this.rewind(model, before);
+    if (!beside) this.rewind(model, before);
     held.forEach((old) => this.free(old));
     this.build();
   }
