@@ -48,6 +48,7 @@ def without_pictures(buffer: bytes) -> bytes:
 
 def _packed(facts: dict[str, Any], data: dict[str, bytes]) -> bytes:
     places, offset = {}, 0
+    data = dict(sorted(data.items()))  # the same content is the same bytes
     for name, blob in data.items():
         places[name] = [offset, len(blob)]
         offset += len(blob) + -len(blob) % 4
