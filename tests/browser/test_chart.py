@@ -15,6 +15,7 @@ from traces import large_trace, toy_trace
 
 pytestmark = pytest.mark.browser
 WAIT = 120_000  # ms; on a busy machine the 4.8 MB of plotly.js take long
+CHART = ".pl-slot:has(.pl-chart)"
 
 STATE = """() => {
   const { xaxis, yaxis, margin, height } = document.querySelector('.pl-chart').layout;
@@ -77,8 +78,8 @@ def page(drawn: Any) -> Any:
 def test_a_report_draws_it_offline_and_asks_nobody(page: Any) -> None:
     assert page.bytes < 3_500_000
     assert page.locator(".pl-chart .scatterlayer .trace").count() >= 6
-    assert "Reference set: motions, stream 3, 64 clips" in page.inner_text(".pl-slot >> nth=0")
-    assert "your clip may differ" in page.inner_text(".pl-slot >> nth=0")
+    assert "Reference set: motions, stream 3, 64 clips" in page.inner_text(CHART)
+    assert "your clip may differ" in page.inner_text(CHART)
     assert [url for url in page.asked if url.startswith("http")] == []
 
 
@@ -159,7 +160,7 @@ def test_the_table_offers_every_point_to_the_keyboard(page: Any) -> None:
     page.wait_for_timeout(200)
     assert page.evaluate(STATE)["tau"] == 0.2
     other = page.locator("button[aria-label='Set motion:keep=0.3']")
-    assert other.is_disabled() and "no scores of motion" in other.get_attribute("title")
+    assert other.is_disabled() and "No scores of motion" in other.get_attribute("title")
 
 
 GOAL = """async ([name, value]) => {
@@ -198,7 +199,7 @@ def test_without_plotly_the_table_stands_in(new_page: Any, monkeypatch: pytest.M
     page = new_page()
     page.goto((tmp_path / "bare.html").as_uri())
     page.wait_for_selector(".pl-body:not([hidden])", timeout=WAIT)
-    page.locator(".pl-slot >> nth=0").scroll_into_view_if_needed()
+    page.locator(CHART).scroll_into_view_if_needed()
     page.wait_for_timeout(500)
     assert page.locator(".pl-chart").is_hidden()
     page.click("summary >> text=The curves as a table")
@@ -212,7 +213,7 @@ def test_without_a_sweep_it_says_so(new_page: Any, tmp_path: Path) -> None:
     page = new_page()
     page.goto((tmp_path / "report.html").as_uri())
     page.wait_for_selector(".pl-body:not([hidden])", timeout=WAIT)
-    assert "No sweep of these weights" in page.inner_text(".pl-slot >> nth=0")
+    assert "No sweep of these weights" in page.inner_text(CHART)
     assert page.locator(".pl-chart").is_hidden() and page.locator("input[data-goal=wanted]").is_hidden()
 
 

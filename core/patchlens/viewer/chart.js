@@ -18,7 +18,7 @@ const PLOT_CONFIG = { displayModeBar: false, responsive: true };
 /** A part of the player (see player.js). */
 export class Chart {
   constructor(player) {
-    Object.assign(this, { player, measured: [], clip: null, drawn: null });
+    Object.assign(this, { player, measured: [], playback: null, drawn: null });
     this.plot = el("div.pl-chart", { role: "img", "aria-label": "The reference curves against GMACs; the table below says the same." });
     this.marks = new Marks();
     this.legend = el("ul.pl-curves");
@@ -54,9 +54,8 @@ export class Chart {
   /** Lanes came, went or changed. */
   build() {
     const { frontier, player } = this;
-    const { clip, encoder } = player.model.manifest.report;
-    const about = `${clip.sha256} ${clip.span} ${encoder.name} ${encoder.sha256 ?? encoder.weights}`;
-    if (about !== this.clip) Object.assign(this, { clip: about, measured: [] });
+    const { playback } = player; // a new one with every other clip or encoder
+    if (playback !== this.playback) Object.assign(this, { playback, measured: [] });
     for (const { model } of player.lanes) this.note(model.measured);
     for (const node of [this.wanted.node, this.table.node]) node.hidden = !frontier;
     this.plot.hidden = !frontier || this.plotly === null;
