@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -14,6 +13,7 @@ from patchlens_app.asks import SAMPLE, UPLOAD, Ask
 from patchlens_app.jobs import Steps
 from patchlens_app.offer import encoders_on_offer, selectors_on_offer
 from patchlens_app.runs import Runs, sentence
+from patchlens_app.uploads import uploads_only
 
 MOST_PLANS = 4
 
@@ -112,6 +112,41 @@ class Api:
         name, _ = yield from self.runs.file(ask, kind, stop)
         return str(self.runs.shelf.path(ask, name))
 
+    def judge(
+        self,
+        video: str,
+        sample: str,
+        encoder: str,
+        selector: str,
+        label: str,
+        frames: float,
+        seed: float,
+        span: str,
+        question: str,
+    ) -> Iterator[Any]:
+        """Ask about a run: is its token map true on this clip, and do other tokens do better at the same count?
+
+        Parameters:
+            video: the video file; or none, and a sample
+            sample: name of a sample, where there is no video
+            encoder: name of an encoder whose weights are on the server
+            selector: the plan; your own tokens are "chosen:tokens=0-63.72"
+            label: the clip's class; may be empty
+            frames: frames to sample, 1 to 64
+            seed: for random choices
+            span: seconds START:END; empty for all of it
+            question: "faithfulness" (deletion and insertion curves against chance), "rivals" (the plan's tokens against the
+                oracle's, LITE's and random ones), or "blocks" (what the oracle's accuracy is by block)
+        Returns:
+            the answer as JSON
+        """
+        ask = self._ask(video, sample, encoder, selector, label, frames, seed, span)
+        yield from _result(lambda stop: self._judged(ask(), question, stop))
+
+    def _judged(self, ask: Ask, question: str, stop: threading.Event) -> Steps:
+        found, _ = yield from self.runs.judged(ask, question, stop)
+        return found
+
     def thumbnails(self, video: str) -> Iterator[Any]:
         """Look over a whole video.
 
@@ -184,19 +219,6 @@ def _result(begin: Callable[[threading.Event], Steps]) -> Iterator[Any]:
             steps.close()
 
 
-def uploads_only(component: gr.File) -> gr.File:
-    """A file input that takes uploads only: the server fetches no address for anybody."""
-    move = component.async_move_resource_to_block_cache
-
-    async def move_local(path: str | Path | None) -> str | None:
-        if isinstance(path, str) and "://" in path:
-            raise gr.Error("Give a file, not an address: the server fetches nothing.", print_exception=False)
-        return await move(path)
-
-    component.async_move_resource_to_block_cache = move_local
-    return component
-
-
 def endpoints(runs: Runs) -> None:
     """Put all named endpoints into the Blocks that is being built."""
     api = Api(runs)
@@ -208,6 +230,7 @@ def endpoints(runs: Runs) -> None:
         encoder, selector = text("encoder", "tiny-video"), text("selector", "rlt:tau=0.1")
         plans = gr.Textbox("rlt:tau=0.1\nrandom:keep=0.3", label="plans", lines=2)
         label, span, kind = text("label"), text("span"), text("kind", "npz")
+        question = text("question", "rivals")
         frames, seed = (gr.Number(n, label=name, precision=0) for n, name in ((16, "frames"), (0, "seed")))
         report, file = gr.JSON(label="result"), gr.File(label="file")
         run = [video, sample, encoder, selector, label, frames, seed, span]
@@ -216,6 +239,7 @@ def endpoints(runs: Runs) -> None:
         several = [video, sample, encoder, plans, label, frames, seed, span]
         button.click(api.compare, several, report, api_name="compare", **model)
         button.click(api.export, [*run, kind], file, api_name="export", **model)
+        button.click(api.judge, [*run, question], report, api_name="judge", **model)
         button.click(api.thumbnails, video, report, api_name="thumbnails", concurrency_limit=2, show_progress="hidden")
         for name in ("samples", "encoders", "selectors"):
             button.click(getattr(api, name), None, report, api_name=name, **light)

@@ -9,7 +9,7 @@ from typing import Any
 from patchlens.limits import Limits
 from patchlens.specs import parse_merger, parse_way, spec_of
 
-LONGEST_TEXT = 400
+LONGEST_TEXT, LONGEST_PLAN = 400, 8000  # a plan may name hundreds of tokens
 MOST_RANDOM_PARAMETERS = 100.0  # millions; larger random models would only fill the memory
 SAMPLE, UPLOAD = "sample:", "upload:"
 
@@ -71,8 +71,9 @@ class Ask:
 
 def _text(data: dict, key: str, default: str | None = None) -> str:
     value = data.get(key, default)
-    if not isinstance(value, str) or len(value) > LONGEST_TEXT * (4 if key == "source" else 1):
-        raise ValueError(f"{key} is missing or too long; give at most {LONGEST_TEXT} characters.")
+    most = {"source": 4 * LONGEST_TEXT, "selector": LONGEST_PLAN}.get(key, LONGEST_TEXT)
+    if not isinstance(value, str) or len(value) > most:
+        raise ValueError(f"{key} is missing or too long; give at most {most} characters.")
     return value
 
 

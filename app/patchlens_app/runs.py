@@ -20,6 +20,7 @@ from patchlens.types import Trace
 from patchlens_app import traces
 from patchlens_app.asks import SAMPLE, UPLOAD, Ask, check_source
 from patchlens_app.jobs import STOPPED, Cancelled, Line, Steps, aside, follow
+from patchlens_app.judges import KINDS, judge, packed, unpacked
 from patchlens_app.shelf import Shelf
 
 log = logging.getLogger("patchlens.app")
@@ -95,6 +96,26 @@ class Runs:
         from patchlens.views.report import trace_json
 
         return trace_json((yield from self.trace(ask, stop)))
+
+    def judged(self, ask: Ask, kind: Any, stop: threading.Event) -> Steps:
+        """Steps to (plain data, bytes): what `judges.judge` finds about a run.
+
+        Raises ValueError for another kind of question.
+        """
+        if kind not in KINDS:
+            raise ValueError(f"{str(kind)[:40]!r} cannot be asked about a run; choose one of {', '.join(KINDS)}.")
+        known = self.shelf.read(ask, f"{kind}.bin")
+        if known is not None:
+            return unpacked(known)
+        trace = yield from self.trace(ask, stop)
+
+        def work(progress: Any, cancel: Any) -> Any:
+            progress("judge", 0.0)
+            return judge(kind, trace, self.cache, asked(cancel))
+
+        found = yield from follow(work, stop, self.line)
+        self.shelf.write(ask, f"{kind}.bin", packed(found))
+        return found
 
     def file(self, ask: Ask, kind: Any, stop: threading.Event, others: Sequence[Ask] = ()) -> Steps:
         """Steps to (name, bytes) of a file to take away; a report (html) shows the `others`' plans beside the first.

@@ -45,7 +45,7 @@ def test_a_plan_may_end_in_a_merger(tmp_path: Path, selector: str, plan: str, me
         ({"encoder": "videomae-base", "weights": "kinetics"}, "no such weights"),
         ({"selector": "rlt:taw=1"}, "not a knob"),
         ({"selector": "nope"}, "no selector named"),
-        ({"selector": "x" * 500}, "too long"),
+        ({"selector": "x" * 9000}, "too long"),
         ({"frames": 0}, "whole number from 1 to 64"),
         ({"frames": True}, "whole number"),
         ({"frames": 1.5}, "whole number"),

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from patchlens_app.doors import LARGEST, doors, lines
 from patchlens_app.runs import PUZZLED, Runs
@@ -34,6 +35,8 @@ def test_a_shipped_sample_comes_at_once(client: TestClient) -> None:
         ("run", 7, "not understood"),
         ("settle", {"source": "sample:pan", "selector": "rlt:taw=1"}, "not a knob"),
         ("save", {"source": "sample:pan", "kind": "exe"}, "cannot be saved"),
+        ("judge", {"source": "sample:pan", "question": "weather"}, "cannot be asked about a run"),
+        ("judge", {"source": "sample:pan", "selector": "chosen:tokens=512", "question": "rivals"}, "0 to 511"),
         ("glance", {"source": "sample:pan"}, "Only an uploaded file"),
         ("glance", {"source": "upload:/etc/passwd"}, "upload it again"),
         ("glance", [], "Only an uploaded file"),
@@ -42,6 +45,23 @@ def test_a_shipped_sample_comes_at_once(client: TestClient) -> None:
 def test_a_bad_request_is_one_sentence(client: TestClient, door: str, data: Any, words: str) -> None:
     told, raw = messages(client.post(f"/patchlens/{door}", json=data).content)
     assert told[-1]["kind"] == "error" and words in told[-1]["sentence"] and raw == b""
+
+
+def test_a_run_is_judged_once_and_remembered(client: TestClient) -> None:
+    asked = {"source": "sample:pan", "selector": "chosen:tokens=0-99", "question": "rivals"}
+    (*_, told), raw = messages(client.post("/patchlens/judge", json=asked).content)
+    assert told["kind"] == "judged" and told["found"]["kept"] == 100 and raw == b""
+    assert {other["name"] for other in told["found"]["others"]} == {"oracle", "lite", "random"}
+    (again,), _ = messages(client.post("/patchlens/judge", json=asked).content)
+    assert again == told, "and no step of work before it"
+
+
+def test_the_oracles_maps_of_all_blocks_come_as_bytes(client: TestClient) -> None:
+    asked = {"source": "sample:pan", "selector": "chosen:tokens=0-99", "question": "blocks"}
+    (*_, told), raw = messages(client.post("/patchlens/judge", json=asked).content)
+    found = told["found"]
+    maps = np.frombuffer(raw, "<f4").reshape(len(found["gradients"]), found["blocks"], 512)
+    assert np.isfinite(maps).all() and maps.any(2).all() and len(found["accuracy"]) >= found["blocks"]
 
 
 def test_only_json_of_a_sane_size_is_taken(client: TestClient) -> None:

@@ -15,7 +15,7 @@ from patchlens.encoders.catalog import CATALOG, on_disk
 from patchlens.export import write_mp4
 from traces import moving_square
 
-NAMES = {"/analyze", "/compare", "/export", "/thumbnails", "/samples", "/encoders", "/selectors"}
+NAMES = {"/analyze", "/compare", "/export", "/judge", "/thumbnails", "/samples", "/encoders", "/selectors"}
 needs_weights = pytest.mark.skipif(not on_disk(CATALOG["tiny-video"]), reason="tiny-video's weights are not there")
 
 
@@ -87,6 +87,15 @@ def test_export(client: Client, kind: str, begins: bytes) -> None:
     assert path.read_bytes().startswith(begins) and path.suffix == f".{kind}"
     if kind == "npz":
         assert {"mask.npy", "scores.npy", "run_length.npy"} == set(zipfile.ZipFile(path).namelist())
+
+
+@needs_weights
+def test_judge(client: Client) -> None:
+    plan = "chosen:tokens=0-99"
+    found = client.predict(video=None, sample="pan", selector=plan, question="rivals", api_name="/judge")
+    assert found["yours"]["plan"] == plan and found["kept"] == 100
+    with pytest.raises(AppError, match="faithfulness, rivals, blocks"):
+        client.predict(video=None, sample="pan", selector=plan, question="weather", api_name="/judge")
 
 
 def test_thumbnails(client: Client, clip: Any) -> None:

@@ -5,8 +5,9 @@ import { ClipPicker } from "./clip.js";
 import { el, fill } from "./dom.js";
 import { Elsewhere } from "./elsewhere.js";
 import { EncoderMenu, SelectorMenu } from "./menus.js";
+import { paintable } from "./painting.js";
 import { section } from "./panel.js";
-import { planSpec } from "./plan.js";
+import { brief, planSpec } from "./plan.js";
 import { apart, together } from "./ways.js";
 
 const USUAL_FIELDS = { label: "", frames: 16, seed: 0 };
@@ -121,6 +122,7 @@ export class Desk {
     const shown = JSON.stringify([model.spec, plans]);
     if (shown === this.followed) return;
     this.followed = shown;
+    if (paintable(model)) this.fields.plan.value = ""; // the selector's own field holds what is painted
     if (!this.fields.plan.value || plans.length > 1) this.selector.follow(model.stages);
     if (model.stages.length > 1) this.fields.plan.value = planSpec(model.stages);
     if (model !== this.model) this.fields.merger.value = model.merger ?? "";
@@ -137,6 +139,6 @@ export class Desk {
   print(plans = null) {
     if (!this.clip) return;
     this.elsewhere.print(this.asked, plans ?? [this.plan]);
-    if (this.summary) this.summary.textContent = `Encoder ${this.encoder.name}, selector ${this.plan}`;
+    if (this.summary) this.summary.textContent = `Encoder ${this.encoder.name}, selector ${brief(this.plan)}`;
   }
 }

@@ -96,6 +96,7 @@ export class SelectorMenu {
     this.settings[name] ??= Object.fromEntries(this.plugin.knobs.map((knob) => [knob.name, knob.default]));
     this.note.textContent = this.plugin.summary;
     const scored = this.plugin.knobs.filter((knob) => knob.stage === "score" || knob.kind === "text");
+    this.inputs = new Map();
     fill(
       this.knobs,
       scored.map((knob) => this.field(knob)),
@@ -119,6 +120,7 @@ export class SelectorMenu {
       this.setting[knob.name] = numeric ? Number(input.value) : input.value;
       this.changed();
     });
+    this.inputs.set(knob.name, input);
     return el("label.pl-field", { title: knob.help }, el("span", {}, knob.name), input);
   }
 
@@ -127,7 +129,9 @@ export class SelectorMenu {
     if (stages.length !== 1) return;
     const [{ name, setting }] = stages;
     if (name !== this.plugin.name && this.selectors.some((s) => s.name === name)) this.choose(name);
-    if (name === this.plugin.name) Object.assign(this.setting, setting);
+    if (name !== this.plugin.name) return;
+    Object.assign(this.setting, setting);
+    for (const [knob, input] of this.inputs) input.value = this.setting[knob];
   }
 
   /** Take a plan such as rlt:tau=0.2; false where it is not one known selector with numbers and choices. */

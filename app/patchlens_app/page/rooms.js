@@ -29,7 +29,7 @@ const ALL_ROOMS = {
       "serve the model best is another question: compare them with random ones at the same budget.",
     plain: ["Value in few tokens", { sample: "static camera", encoder: VIDEO, plans: ["oracle:keep=0.3"] }],
     fails: ["Value spread out", { sample: "noise", encoder: VIDEO, plans: ["oracle:keep=0.3", "random:keep=0.3"] }],
-    view: () => new ValueRoom(),
+    view: (about, host) => new ValueRoom(host.judge),
   },
   runs: {
     name: "Run lengths",
@@ -63,7 +63,8 @@ const ALL_ROOMS = {
 };
 
 export class Rooms {
-  /** host: show(scene) sets up clip and plans, changed() hears of a new room, own() says whether a person's clip is shown. */
+  /** host: show(scene) sets up clip and plans, changed() hears of a new room, own() says whether a person's clip is shown,
+   * judge(question, plan, signal) asks the server about a run. */
   constructor(about, player, host) {
     Object.assign(this, { player, host, current: "explore", detach: () => {} });
     this.views = Object.fromEntries(Object.entries(ALL_ROOMS).map(([id, room]) => [id, room.view?.(about, host) ?? null]));

@@ -56,8 +56,8 @@ def faithfulness(
     areas = {way: _areas(curves, way, shares) for way in WAYS}
     verdict = verdict_of(areas)
     return {
-        "plan": trace.request.plan, "unit": trace.scores.unit, "label": trace.report.label, "of": _quantity(trace),
-        "full": _value(trace, trace.reference), "shares": list(shares), "draws": draws, "verdict": verdict, "areas": areas,
+        "plan": trace.request.plan, "unit": trace.scores.unit, "label": trace.report.label, "of": quantity(trace),
+        "full": held(trace, trace.reference), "shares": list(shares), "draws": draws, "verdict": verdict, "areas": areas,
         "curves": {way: {n: np.round(c[way], 6).tolist() for n, c in curves.items()} for way in WAYS},
         "warning": warning_of(verdict, trace.scores.unit),
     }  # fmt: skip
@@ -89,16 +89,18 @@ def _curves(
         if check:
             check()
         for i, e in zip(batch, encoder.encode_many([tokens] * len(batch), [keeps[i] for i in batch]), strict=True):
-            made[i] = _value(trace, e)
+            made[i] = held(trace, e)
     both = np.array(made).reshape(2, len(orders), len(shares))
     return dict(zip(WAYS, both, strict=True))
 
 
-def _quantity(trace: Trace) -> str:
+def quantity(trace: Trace) -> str:
+    """What is followed: the label's probability, or the cosine to the full run where there are no classes."""
     return "cosine" if trace.classes is None else "probability"
 
 
-def _value(trace: Trace, made: Encoding) -> float:
+def held(trace: Trace, made: Encoding) -> float:
+    """That quantity for one encoding."""
     if trace.classes is None:
         return float(cosine(trace.reference.pooled, made.pooled))
     return float(probabilities(made.logits)[trace.classes.index(trace.report.label)])

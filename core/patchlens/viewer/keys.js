@@ -28,7 +28,7 @@ const KEYS = [
   [["0"], "0", "the whole picture", (p) => p.view(WHOLE)],
   [["a", "b", "c", "d"], "a b c d", "make that plan the active one", (p, key) => p.choose("abcd".indexOf(key))],
   [["l"], "l", "hold all plans to equal tokens, or not", (p) => p.link(!p.linked)],
-  [["Enter"], "Enter", "pin the patch, or let it go (on the picture)", (p) => p.pin(p.cursor)],
+  [["Enter"], "Enter", "pin the patch or let it go; keep or drop it, where you choose (on the picture)", (p) => p.press(p.cursor)],
   [["Escape"], "Esc", "let all pins go", (p) => p.unpin()],
   [["?"], "?", "this list", (p) => p.dialog.showModal()],
 ];

@@ -4,6 +4,7 @@
 import { sidesOf } from "./agreement.js";
 import { el, fill, number, percent, whole } from "./dom.js";
 import { absence } from "./overlay.js";
+import { paintable } from "./painting.js";
 import { LANE_COLOURS } from "./palette.js";
 import { Picture } from "./picture.js";
 
@@ -19,6 +20,8 @@ export class Lane {
       pin: (cell) => player.pin(cell),
       pan: (dx, dy) => player.pan(dx, dy),
       zoom: (by, place) => player.magnify(by, place),
+      paint: (cell, first) => player.paint(cell, first, here()),
+      painted: () => player.painted(),
     });
     this.badge = el("span.pl-badge");
     this.words = el("span.pl-lane-words");
@@ -31,6 +34,7 @@ export class Lane {
   take(model) {
     this.model = model;
     this.picture.fit(model.manifest);
+    this.picture.canvas.classList.toggle("pl-paints", paintable(model));
   }
 
   /** Take a place among `count` lanes. */

@@ -4,6 +4,7 @@
  * Tokens and cost follow the sliders at once; faithfulness is that of the last run, and says so while they differ.
  */
 import { el, fill, number, percent, whole } from "./dom.js";
+import { brief } from "./plan.js";
 
 /** A section with a small heading. */
 export function section(title, ...children) {
@@ -90,7 +91,7 @@ export class Panel {
   /** What the last run measured, and whether the sliders have left it behind. */
   settled({ model: { measured: report, spec } }) {
     const moved = spec !== report.spec;
-    this.stale.textContent = moved ? `as of the last run: ${report.spec}` : `measured with ${report.spec}`;
+    this.stale.textContent = `${moved ? "as of the last run:" : "measured with"} ${brief(report.spec)}`;
     for (const node of [this.stale, this.fidelity, this.answer]) node.classList.toggle("pl-old", moved);
     const f = report.fidelity;
     const rows = [row("cosine", number(f.cosine, 4), "1 is equal")];

@@ -9,7 +9,10 @@ import { partOf } from "./zoom.js";
 const CLICK = 5; // pixels that a pointer may tremble between down and up
 
 export class Picture {
-  /** hover(cell or null), pin(cell), pan(x, y), zoom(by, place), enter() are called with cells and shares of the clip. */
+  /**
+   * hover(cell or null), pin(cell), pan(x, y), zoom(by, place), enter() are called with cells and shares of the clip;
+   * paint(cell, first) says whether a press paints here, then follows it; painted() ends it.
+   */
   constructor(ears) {
     this.ears = ears;
     this.canvas = el("canvas.pl-picture", {
@@ -20,7 +23,7 @@ export class Picture {
       onpointerdown: (event) => this.down(event),
       onpointermove: (event) => this.moved(event),
       onpointerup: (event) => this.up(event),
-      onpointercancel: () => (this.held = null),
+      onpointercancel: (event) => this.up(event),
       onpointerleave: () => ears.hover(null),
       onwheel: (event) => this.wheel(event),
     });
@@ -101,13 +104,18 @@ export class Picture {
 
   down(event) {
     if (event.button !== 0) return;
-    this.held = { id: event.pointerId, from: [event.clientX, event.clientY], last: this.placeOf(event), dragged: false };
+    const paints = this.ears.paint(this.cellAt(event), true);
+    if (paints) this.canvas.setPointerCapture(event.pointerId);
+    const [from, last] = [[event.clientX, event.clientY], this.placeOf(event)];
+    this.held = { id: event.pointerId, from, last, paints, dragged: false };
   }
 
-  /** Hover, or pan while a button is held. */
+  /** Hover, or paint or pan while a button is held. */
   moved(event) {
     const { held } = this;
-    if (!held) return this.ears.hover(this.cellAt(event));
+    if (!held || held.paints) this.ears.hover(this.cellAt(event));
+    if (!held) return;
+    if (held.paints) return void this.ears.paint(this.cellAt(event), false);
     const way = Math.hypot(event.clientX - held.from[0], event.clientY - held.from[1]);
     if (!held.dragged && way < CLICK) return;
     if (!held.dragged) this.canvas.setPointerCapture(held.id);
@@ -122,7 +130,8 @@ export class Picture {
   up(event) {
     const { held } = this;
     this.held = null;
-    if (held && !held.dragged) this.ears.pin(this.cellAt(event));
+    if (held?.paints) this.ears.painted();
+    else if (held && !held.dragged && event.type === "pointerup") this.ears.pin(this.cellAt(event));
   }
 
   /** Control and the wheel zoom about the pointer; the wheel alone scrolls the page. */

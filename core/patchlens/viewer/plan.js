@@ -6,6 +6,8 @@
  */
 import { keepOf } from "./keep.js";
 
+const LONGEST_LINE = 80;
+
 /** The stages of a payload, ready for `decision`: scores as float32 views, knob values as they were at the run. */
 export function stagesOf(pack) {
   return pack.manifest.stages.map((stage, i) => ({
@@ -141,4 +143,9 @@ export function fitsKnob(knob, value) {
   if (knob.stage !== "keep") return false;
   if (knob.kind === "choice") return knob.options.includes(value);
   return typeof value === "number" && value >= knob.low && value <= knob.high;
+}
+
+/** A plan where there is room for a line or two: a long one (tokens chosen by hand) is cut. */
+export function brief(spec) {
+  return spec.length > LONGEST_LINE ? `${spec.slice(0, LONGEST_LINE - 2)} …` : spec;
 }

@@ -23,6 +23,7 @@ import { Model } from "./model.js";
 import { absence } from "./overlay.js";
 import { themeColours, watchTheme } from "./palette.js";
 import { proxy } from "./payload.js";
+import { Brush } from "./painting.js";
 import { apply, snapshot } from "./state.js";
 import { Playback } from "./timeline.js";
 import { View } from "./view.js";
@@ -32,6 +33,7 @@ export class Player extends View {
   constructor(root, host = {}) {
     super();
     Object.assign(this, { root, host, lanes: [], lane: 0, linked: false, chosen: [], turns: [], moves: new Set() });
+    this.brush = new Brush();
     Object.assign(this, layout(this));
     const observer = new ResizeObserver(() => this.model && this.emit("resized"));
     for (const node of this.fluid) observer.observe(node);
@@ -180,6 +182,25 @@ export class Player extends View {
     this.lanes.forEach(({ model: { spec, measured } }, lane) => {
       if (spec !== measured.spec) this.host.settle?.(spec, lane);
     });
+  }
+
+  /** A stroke of the brush over a lane whose tokens are chosen by hand; whether it is such a lane. */
+  paint(cell, first, lane = this.lane) {
+    if (!this.brush.touch(this.lanes[lane].model, this.tubelet, cell, first)) return false;
+    this.moved(lane);
+    return true;
+  }
+
+  /** The stroke is over: measure what is left. */
+  painted() {
+    this.brush.lift();
+    this.released();
+  }
+
+  /** Enter on a patch: keep or drop it where tokens are chosen by hand, else pin it. */
+  press(cell) {
+    if (cell !== null && this.paint(cell, true)) this.painted();
+    else this.pin(cell);
   }
 
   /** Move sliders from outside: {knob: value} of the first stage of a lane's plan that has the knob. */

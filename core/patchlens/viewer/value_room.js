@@ -1,22 +1,35 @@
 /**
- * The room of token value: how values are spread, and how much of their sum the kept tokens hold.
+ * The room of token value: choose tokens by hand, how values are spread, and whether the map is true on this clip.
  */
 import { el, number, percent } from "./dom.js";
+import { FaithPanel } from "./faith_panel.js";
 import { Graph } from "./graph.js";
+import { PaintPanel } from "./paint_panel.js";
+import { paintable } from "./painting.js";
 import { gini, keptValue, lorenz, worths } from "./value_figures.js";
 
 const BINS_OF_VALUE = 48;
 
 export class ValueRoom {
-  constructor() {
+  /** judge(question, spec, signal) asks the server about a plan. */
+  constructor(judge) {
+    this.panels = [new PaintPanel(judge), new FaithPanel(judge)];
     this.heading = el("h2", {}, "How value is spread");
     this.graphs = [new Graph("Values of the tokens"), new Graph("Lorenz curve")];
     this.note = el("p.pl-note");
     const views = el("div.pl-graphs", {}, this.graphs.map((graph) => graph.node)); // prettier-ignore
-    this.node = el("section.pl-section", { "aria-label": "Token value" }, this.heading, views, this.note);
+    this.spreads = el("div.pl-part", {}, this.heading, views, this.note);
+    const [paint, faith] = this.panels.map(({ node }) => node);
+    this.node = el("section.pl-section", { "aria-label": "Token value" }, paint, this.spreads, faith);
   }
 
-  build({ model }) {
+  build(player) {
+    for (const panel of this.panels) panel.build(player);
+    this.measure(player);
+  }
+
+  /** How the first selector's values are spread; tokens chosen by hand have none. */
+  measure({ model }) {
     const [stage] = model.stages;
     const worth = worths(stage.values);
     const curve = lorenz(worth);
@@ -29,9 +42,16 @@ export class ValueRoom {
   }
 
   live(player) {
-    if (player.model.stages[0] !== this.spread.stage) this.build(player); // another lane came to the front
+    for (const panel of this.panels) panel.live(player);
+    if (player.model.stages[0] !== this.spread.stage) this.measure(player); // another lane came to the front
+    this.spreads.hidden = paintable(player.model);
+    if (this.spreads.hidden) return;
     this.histogram(player);
     this.lorenz(player);
+  }
+
+  settled(player) {
+    for (const panel of this.panels) panel.settled?.(player);
   }
 
   resized(player) {

@@ -1,0 +1,51 @@
+"""What can be asked about a finished run beyond its report: is its map true here, who does better, how it grew by block."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from patchlens.cache import Cache
+    from patchlens.types import Trace
+
+KINDS = ("faithfulness", "rivals", "blocks")
+Judged = tuple[dict[str, Any], bytes]
+
+
+def judge(kind: str, trace: Trace, cache: Cache, check: Callable[[], None]) -> Judged:
+    """(plain data, raw float32 bytes) of one kind of question about a trace.
+
+    faithfulness  deletion and insertion curves of its first selector's scores (`evaluation.faithfulness`)
+    rivals        its tokens against the oracle's, LITE's and random ones at the same count (`evaluation.rivals`)
+    blocks        the oracle's maps of all blocks, signed, gradients x blocks x N (`evaluation.stack`)
+    """
+    from patchlens.pipeline import load_encoder
+
+    spec = trace.request.encoder
+    encoder = load_encoder(spec.name, spec.weights, seed=spec.seed)
+    if kind == "faithfulness":
+        from patchlens.evaluation.faithfulness import faithfulness
+
+        return faithfulness(trace, encoder, check=check), b""
+    if kind == "rivals":
+        from patchlens.evaluation.rivals import rivals
+
+        return rivals(trace, encoder, check=check, store=cache), b""
+    from patchlens.evaluation.stack import stack
+
+    maps, about = stack(trace, encoder, check)
+    return about, maps.numpy().astype("<f4").tobytes()
+
+
+def packed(judged: Judged) -> bytes:
+    """An answer as the shelf keeps it: the JSON's line, then the bytes."""
+    found, raw = judged
+    return json.dumps(found, sort_keys=True, allow_nan=False).encode() + b"\n" + raw
+
+
+def unpacked(data: bytes) -> Judged:
+    """The inverse of `packed`."""
+    text, _, raw = data.partition(b"\n")
+    return json.loads(text), raw
