@@ -15,9 +15,11 @@ def bench_command(
     encoder: Annotated[str, typer.Option(help="see `patchlens list`")] = "videomae-base",
     weights: Annotated[str, typer.Option(help="a tag, a file or folder, or random")] = "random",
     selector: Annotated[
-        list[str] | None, typer.Option(help="a plan, as in random or rlt:tau=0.1; repeatable (random, rlt, and lite)")
+        list[str] | None, typer.Option(help="as in random or rlt:tau=0.1; repeatable (random, rlt, lite if none is named)")
     ] = None,
-    merger: Annotated[list[str] | None, typer.Option(help="as in tome or tome:r=65; repeatable (tome, sta)")] = None,
+    merger: Annotated[
+        list[str] | None, typer.Option(help="as in tome or tome:r=65; repeatable (tome, sta if none is named)")
+    ] = None,
     keep_ratio: Annotated[
         list[float] | None, typer.Option(help="keep ratio K/N that tau and r are solved for; repeatable (0.5)")
     ] = None,
@@ -45,7 +47,7 @@ def bench_command(
     ratios = keep_ratio or [0.5]
     model = load_encoder(encoder, weights, seed=seed, device=device, dtype=dtype)
     clips = _clips(video, batch, model)
-    plans = [*(selector or _selectors(model)), *(_mergers(model) if merger is None else merger)]
+    plans = [*(selector or []), *(merger or [])] or [*_selectors(model), *_mergers(model)]
     rows = bench(model, clips, plans, keep_ratio=ratios, repeats=repeats, seed=seed, progress=_told)
     made = provenance()
     typer.echo(table(rows))
