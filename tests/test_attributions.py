@@ -6,8 +6,8 @@ import patchlens as pl
 import pytest
 import torch
 import toys
-from counting import flop_counter
 from patchlens.attributions import METHODS, attribute
+from patchlens.evaluation.counted import flop_counter
 from patchlens.gradcam import answer, token_values
 from patchlens.selectors.attribution import METHODS as OFFERED
 from patchlens.selectors.attribution import AttributionMap

@@ -11,8 +11,8 @@ import pytest
 import torch
 import toys
 from captum.attr import LayerGradCam, LayerGradientXActivation
-from counting import flop_counter
 from patchlens.attention import attention_gmacs, attention_received
+from patchlens.evaluation.counted import flop_counter
 from patchlens.flops import coefficients, vit_cost
 from patchlens.gradcam import BACKWARD_ATTENTION, resolve_block, token_values, token_values_gmacs, unit_range
 from torch.nn.attention import SDPBackend, sdpa_kernel

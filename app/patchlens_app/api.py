@@ -13,7 +13,6 @@ from patchlens_app.asks import SAMPLE, UPLOAD, Ask
 from patchlens_app.jobs import Steps
 from patchlens_app.offer import encoders_on_offer, selectors_on_offer
 from patchlens_app.runs import Runs, sentence
-from patchlens_app.uploads import uploads_only
 
 MOST_PLANS = 4
 
@@ -136,7 +135,8 @@ class Api:
             seed: for random choices
             span: seconds START:END; empty for all of it
             question: "faithfulness" (deletion and insertion curves against chance), "rivals" (the plan's tokens against the
-                oracle's, LITE's and random ones), or "blocks" (what the oracle's accuracy is by block)
+                oracle's, LITE's and random ones), "blocks" (what the oracle's accuracy is by block), or "residual" (each
+                frame's cosine with and without the residual token; GMACs per frame by eq. (1) and as torch counts them)
         Returns:
             the answer as JSON
         """
@@ -146,6 +146,37 @@ class Api:
     def _judged(self, ask: Ask, question: str, stop: threading.Event) -> Steps:
         found, _ = yield from self.runs.judged(ask, question, stop)
         return found
+
+    def ground(
+        self,
+        video: str,
+        sample: str,
+        encoder: str,
+        selector: str,
+        label: str,
+        frames: float,
+        seed: float,
+        span: str,
+        sentence: str,
+    ) -> Iterator[Any]:
+        """Find the moments that a sentence describes, from every frame in full and from the plan's frames.
+
+        Parameters:
+            video: the video file; or none, and a sample
+            sample: name of a sample, where there is no video
+            encoder: name of a CLIP model whose weights are on the server, such as "tiny-clip"
+            selector: the plan, such as "residualvit:n=2,p=0.85"
+            label: may be empty
+            frames: frames to sample, 1 to 64; the benchmark has 3 a second
+            seed: for random choices
+            span: seconds START:END; empty for all of it
+            sentence: what to look for, such as "a red star"
+        Returns:
+            {"times" of the sampled frames in seconds, and for "full" and "plan" {"similarities": the cosine of each frame
+            to the sentence, "moments": [{"start", "end", "score"}, ...] in seconds of the video, best first}}
+        """
+        ask = self._ask(video, sample, encoder, selector, label, frames, seed, span)
+        yield from _result(lambda stop: self.runs.grounded(ask(), sentence, stop))
 
     def thumbnails(self, video: str) -> Iterator[Any]:
         """Look over a whole video.
@@ -217,29 +248,3 @@ def _result(begin: Callable[[threading.Event], Steps]) -> Iterator[Any]:
     finally:
         if steps is not None:
             steps.close()
-
-
-def endpoints(runs: Runs) -> None:
-    """Put all named endpoints into the Blocks that is being built."""
-    api = Api(runs)
-    model = {"concurrency_id": "model", "concurrency_limit": 1, "show_progress": "hidden"}
-    light = {"queue": False, "show_progress": "hidden"}
-    text = lambda label, value="": gr.Textbox(value, label=label)  # noqa: E731
-    with gr.Column(visible=False):
-        video, sample = uploads_only(gr.File(label="video", type="filepath")), text("sample")
-        encoder, selector = text("encoder", "tiny-video"), text("selector", "rlt:tau=0.1")
-        plans = gr.Textbox("rlt:tau=0.1\nrandom:keep=0.3", label="plans", lines=2)
-        label, span, kind = text("label"), text("span"), text("kind", "npz")
-        question = text("question", "rivals")
-        frames, seed = (gr.Number(n, label=name, precision=0) for n, name in ((16, "frames"), (0, "seed")))
-        report, file = gr.JSON(label="result"), gr.File(label="file")
-        run = [video, sample, encoder, selector, label, frames, seed, span]
-        button = gr.Button("call")
-        button.click(api.analyze, run, report, api_name="analyze", **model)
-        several = [video, sample, encoder, plans, label, frames, seed, span]
-        button.click(api.compare, several, report, api_name="compare", **model)
-        button.click(api.export, [*run, kind], file, api_name="export", **model)
-        button.click(api.judge, [*run, question], report, api_name="judge", **model)
-        button.click(api.thumbnails, video, report, api_name="thumbnails", concurrency_limit=2, show_progress="hidden")
-        for name in ("samples", "encoders", "selectors"):
-            button.click(getattr(api, name), None, report, api_name=name, **light)

@@ -22,9 +22,9 @@ from gradio.utils import get_upload_folder
 from patchlens.limits import Limits
 from starlette.middleware import Middleware
 
-from patchlens_app.api import endpoints
 from patchlens_app.assets import ROUTES
 from patchlens_app.doors import doors
+from patchlens_app.endpoints import endpoints
 from patchlens_app.offer import about
 from patchlens_app.runs import Runs
 

@@ -27,7 +27,7 @@ Begin = Callable[[Any, threading.Event], Steps]
 
 def doors(runs: Runs) -> list[Route]:
     """Routes under /patchlens, all POST with JSON, so that no page of another origin can use them."""
-    ways = {"run": _run, "settle": _settle, "save": _save, "glance": _glance, "judge": _judge}
+    ways = {"run": _run, "settle": _settle, "save": _save, "glance": _glance, "judge": _judge, "ground": _ground}
 
     def door(way: Callable[[Runs, Any, threading.Event], Steps]) -> Callable[[Request], Any]:
         async def opened(request: Request) -> Response:
@@ -55,6 +55,11 @@ def _settle(runs: Runs, data: Any, stop: threading.Event) -> Steps:
 def _judge(runs: Runs, data: Any, stop: threading.Event) -> Steps:
     found, raw = yield from runs.judged(runs.ask(data), data.get("question"), stop)
     return {"kind": "judged", "found": found}, raw
+
+
+def _ground(runs: Runs, data: Any, stop: threading.Event) -> Steps:
+    found = yield from runs.grounded(runs.ask(data), data.get("sentence"), stop)
+    return {"kind": "grounded", "found": found}, b""
 
 
 def _save(runs: Runs, data: Any, stop: threading.Event) -> Steps:

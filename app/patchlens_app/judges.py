@@ -1,4 +1,5 @@
-"""What can be asked about a finished run beyond its report: is its map true here, who does better, how it grew by block."""
+"""What can be asked about a finished run beyond its report: is its map true here, who does better, how it grew by block,
+what the residual token adds, and when in the clip it is that a sentence speaks of."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from patchlens.cache import Cache
     from patchlens.types import Trace
 
-KINDS = ("faithfulness", "rivals", "blocks")
+KINDS = ("faithfulness", "rivals", "blocks", "residual")
 Judged = tuple[dict[str, Any], bytes]
 
 
@@ -20,11 +21,9 @@ def judge(kind: str, trace: Trace, cache: Cache, check: Callable[[], None]) -> J
     faithfulness  deletion and insertion curves of its first selector's scores (`evaluation.faithfulness`)
     rivals        its tokens against the oracle's, LITE's and random ones at the same count (`evaluation.rivals`)
     blocks        the oracle's maps of all blocks, signed, gradients x blocks x N (`evaluation.stack`)
+    residual      what P-frames get out of the residual token, and what a frame costs (`evaluation.leaning`)
     """
-    from patchlens.pipeline import load_encoder
-
-    spec = trace.request.encoder
-    encoder = load_encoder(spec.name, spec.weights, seed=spec.seed)
+    encoder = encoder_of(trace)
     if kind == "faithfulness":
         from patchlens.evaluation.faithfulness import faithfulness
 
@@ -33,10 +32,29 @@ def judge(kind: str, trace: Trace, cache: Cache, check: Callable[[], None]) -> J
         from patchlens.evaluation.rivals import rivals
 
         return rivals(trace, encoder, check=check, store=cache), b""
+    if kind == "residual":
+        from patchlens.evaluation.leaning import leaning
+
+        return leaning(trace, encoder, check), b""
     from patchlens.evaluation.stack import stack
 
     maps, about = stack(trace, encoder, check)
     return about, maps.numpy().astype("<f4").tobytes()
+
+
+def ground(trace: Trace, sentence: str) -> dict[str, Any]:
+    """The moments of a trace's clip that a sentence describes, in full and by the plan (`evaluation.searched`)."""
+    from patchlens.evaluation.searched import searched
+
+    return searched(trace, encoder_of(trace), sentence)
+
+
+def encoder_of(trace: Trace) -> Any:
+    """The encoder that a trace was made with."""
+    from patchlens.pipeline import load_encoder
+
+    spec = trace.request.encoder
+    return load_encoder(spec.name, spec.weights, seed=spec.seed)
 
 
 def packed(judged: Judged) -> bytes:

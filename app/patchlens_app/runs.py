@@ -18,9 +18,9 @@ from patchlens.limits import Limits
 from patchlens.types import Trace
 
 from patchlens_app import traces
-from patchlens_app.asks import SAMPLE, UPLOAD, Ask, check_source
+from patchlens_app.asks import LONGEST_TEXT, SAMPLE, UPLOAD, Ask, check_source
 from patchlens_app.jobs import STOPPED, Cancelled, Line, Steps, aside, follow
-from patchlens_app.judges import KINDS, judge, packed, unpacked
+from patchlens_app.judges import KINDS, ground, judge, packed, unpacked
 from patchlens_app.shelf import Shelf
 
 log = logging.getLogger("patchlens.app")
@@ -116,6 +116,16 @@ class Runs:
         found = yield from follow(work, stop, self.line)
         self.shelf.write(ask, f"{kind}.bin", packed(found))
         return found
+
+    def grounded(self, ask: Ask, sentence: Any, stop: threading.Event) -> Steps:
+        """Steps to the moments of a run's clip that a sentence describes, as plain data.
+
+        Raises ValueError for what is no sentence.
+        """
+        if not isinstance(sentence, str) or len(sentence) > LONGEST_TEXT:
+            raise ValueError(f"The sentence is missing or too long; give at most {LONGEST_TEXT} characters.")
+        trace = yield from self.trace(ask, stop)
+        return (yield from follow(lambda progress, cancel: ground(trace, sentence), stop, self.line))
 
     def file(self, ask: Ask, kind: Any, stop: threading.Event, others: Sequence[Ask] = ()) -> Steps:
         """Steps to (name, bytes) of a file to take away; a report (html) shows the `others`' plans beside the first.

@@ -37,6 +37,9 @@ def test_a_shipped_sample_comes_at_once(client: TestClient) -> None:
         ("save", {"source": "sample:pan", "kind": "exe"}, "cannot be saved"),
         ("judge", {"source": "sample:pan", "question": "weather"}, "cannot be asked about a run"),
         ("judge", {"source": "sample:pan", "selector": "chosen:tokens=512", "question": "rivals"}, "0 to 511"),
+        ("judge", {"source": "sample:pan", "question": "residual"}, "no I- and P-frames"),
+        ("ground", {"source": "sample:pan"}, "missing or too long"),
+        ("ground", {"source": "sample:pan", "sentence": "a red star"}, "sees whole clips"),
         ("glance", {"source": "sample:pan"}, "Only an uploaded file"),
         ("glance", {"source": "upload:/etc/passwd"}, "upload it again"),
         ("glance", [], "Only an uploaded file"),
@@ -62,6 +65,24 @@ def test_the_oracles_maps_of_all_blocks_come_as_bytes(client: TestClient) -> Non
     found = told["found"]
     maps = np.frombuffer(raw, "<f4").reshape(len(found["gradients"]), found["blocks"], 512)
     assert np.isfinite(maps).all() and maps.any(2).all() and len(found["accuracy"]) >= found["blocks"]
+
+
+PLAN = {"source": "sample:pan", "encoder": "tiny-clip", "selector": "residualvit:n=2,p=0.85", "frames": 7}
+
+
+def test_what_the_residual_token_adds_is_asked_beside_a_run(client: TestClient) -> None:
+    (*_, told), raw = messages(client.post("/patchlens/judge", json={**PLAN, "question": "residual"}).content)
+    found = told["found"]
+    (*_, settled), _ = messages(client.post("/patchlens/settle", json=PLAN).content)
+    assert found["with"] == pytest.approx(settled["report"]["fidelity"]["frame_cosine"], abs=1e-5) and raw == b""
+    assert len(found["adds"]) == 7 and set(found["gmacs"]) == {"full", "short", "group", "clip", "counted"}
+
+
+def test_a_sentence_finds_moments_in_full_and_by_the_plan(client: TestClient) -> None:
+    (*_, told), _ = messages(client.post("/patchlens/ground", json={**PLAN, "sentence": "a blue box"}).content)
+    assert told["kind"] == "grounded" and told["found"]["plan"]["moments"] and len(told["found"]["times"]) == 7
+    (*_, told), _ = messages(client.post("/patchlens/ground", json={**PLAN, "sentence": "a dog"}).content)
+    assert told["kind"] == "error" and "'dog'" in told["sentence"]
 
 
 def test_only_json_of_a_sane_size_is_taken(client: TestClient) -> None:

@@ -15,7 +15,8 @@ from patchlens.encoders.catalog import CATALOG, on_disk
 from patchlens.export import write_mp4
 from traces import moving_square
 
-NAMES = {"/analyze", "/compare", "/export", "/judge", "/thumbnails", "/samples", "/encoders", "/selectors"}
+NAMES = {"/analyze", "/compare", "/export", "/judge", "/ground", "/thumbnails", "/samples", "/encoders", "/selectors"}
+SCHEDULE = {"video": None, "encoder": "tiny-clip", "selector": "residualvit:n=2,p=0.85", "frames": 7}
 needs_weights = pytest.mark.skipif(not on_disk(CATALOG["tiny-video"]), reason="tiny-video's weights are not there")
 
 
@@ -94,8 +95,19 @@ def test_judge(client: Client) -> None:
     plan = "chosen:tokens=0-99"
     found = client.predict(video=None, sample="pan", selector=plan, question="rivals", api_name="/judge")
     assert found["yours"]["plan"] == plan and found["kept"] == 100
-    with pytest.raises(AppError, match="faithfulness, rivals, blocks"):
+    found = client.predict(**SCHEDULE, sample="pan", question="residual", api_name="/judge")
+    assert found["token"] == "on" and len(found["with"]) == len(found["without"]) == 7
+    with pytest.raises(AppError, match="faithfulness, rivals, blocks, residual"):
         client.predict(video=None, sample="pan", selector=plan, question="weather", api_name="/judge")
+
+
+@needs_weights
+def test_ground(client: Client) -> None:
+    found = client.predict(**SCHEDULE, sample="pan", sentence="a blue box", api_name="/ground")
+    assert len(found["times"]) == len(found["full"]["similarities"]) == len(found["plan"]["similarities"]) == 7
+    assert all(m["start"] <= m["end"] for way in ("full", "plan") for m in found[way]["moments"])
+    with pytest.raises(AppError, match="'dog'"):
+        client.predict(**SCHEDULE, sample="pan", sentence="a dog", api_name="/ground")
 
 
 def test_thumbnails(client: Client, clip: Any) -> None:

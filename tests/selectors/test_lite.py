@@ -8,8 +8,8 @@ import patchlens as pl
 import pytest
 import torch
 import toys
-from counting import flop_counter
 from patchlens.encoders.catalog import CATALOG
+from patchlens.evaluation.counted import flop_counter
 from patchlens.flops import mlp_cost, vit_cost
 from patchlens.glance import Glance, GlanceConfig, glance_gmacs, write_glance
 from patchlens.keep import Adaptive

@@ -21,7 +21,7 @@ from patchlens.data.scenes import FPS
 from patchlens.encoders.encoder import Encoder
 from patchlens.evaluation.filmed import Filmed
 from patchlens.evaluation.grounded import Grounded
-from patchlens.evaluation.moments import hits, moments
+from patchlens.evaluation.moments import hits, located, moments
 from patchlens.evaluation.parts import Parts
 from patchlens.interleave import WINDOW
 from patchlens.merge import Merger
@@ -80,7 +80,7 @@ def seen(
 def filming_for(encoder: Encoder, way: Selector | None, fps: float) -> Filming:
     """How a video is wanted for this encoder and plan."""
     needs = getattr(way, "clip_needs", frozenset())
-    window = WINDOW if "motion window" in needs else None
+    window = WINDOW if {"motion", "motion window"} <= set(needs) else None
     return Filming(fps, encoder.inputs.size_hw, encoder.inputs.fit, "motion" in needs, window)
 
 
@@ -196,9 +196,6 @@ def answer(
     (said,) = text_features(encoder, [sentence]).double()
     got = seen(pieces, encoder, way, seed)
     similarities = (got.features.double() @ said).numpy()
-    start = float(got.times[0])
-    end = float(got.times[-1]) + 1 / fps
-    ranked = moments(similarities, fps, end - start, shift, least=1)[:top]
     return {
         "sentence": sentence,
         "encoder": encoder.name,
@@ -208,7 +205,7 @@ def answer(
         "frames": len(got.times),
         "gmacs_per_s": got.gmacs * fps,
         "saved": 1 - got.gmacs / got.full,
-        "moments": [{"start": start + m.start, "end": start + m.end, "score": m.score} for m in ranked],
+        "moments": located(similarities, got.times, fps, shift)[:top],
         "times": got.times.tolist(),
         "similarities": similarities.tolist(),
         "intra": got.intra.tolist(),

@@ -66,6 +66,20 @@ def moments(
     return found + [Moment(0.0, duration, None)] * (least - len(found))
 
 
+def located(
+    similarities: np.ndarray, times: np.ndarray, fps: float, shift: float = 1.0
+) -> list[dict[str, float | None]]:
+    """The ranked `moments` of one sentence on the video's own clock: {start, end, score}, none of them a filler.
+
+    similarities (L,) of frames that lie at `times` (L,) seconds, about 1/fps apart. Where nothing stands out it is the
+    whole video, with the score None.
+    """
+    clock = np.append(times, times[-1] + 1 / fps)
+    at = lambda second: float(np.interp(second * fps, np.arange(len(clock)), clock))  # noqa: E731
+    ranked = moments(similarities, fps, len(times) / fps, shift, least=1)
+    return [{"start": at(m.start), "end": at(m.end), "score": m.score} for m in ranked]
+
+
 def iou(a: Sequence[float], b: Sequence[float]) -> float:
     """Overlap of two spans (start, end, ...) divided by their hull; 0 when they do not touch or have no length."""
     hull = max(a[1], b[1]) - min(a[0], b[0])
