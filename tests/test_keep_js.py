@@ -150,18 +150,23 @@ def cases() -> list[dict[str, Any]]:
 
 
 def in_lens(expression: str, data: Any, folder: Any) -> Any:
-    """An expression's value: in node where there is one, else in the browser."""
+    """An expression's value, with the viewer's modules as `lens`."""
+    return evaluated(script(), expression, data, folder)
+
+
+def evaluated(before: str, expression: str, data: Any, folder: Any) -> Any:
+    """An expression's value behind a script: in node where there is one, else in the browser."""
     if shutil.which("node"):
-        return in_node(expression, data, folder)
-    return evaluate_alone(f"(data) => {{ {script()} return {expression}; }}", data)
+        return in_node(expression, data, folder, before)
+    return evaluate_alone(f"(data) => {{ {before} return {expression}; }}", data)
 
 
-def in_node(expression: str, data: Any, tmp_path: Any) -> Any:
+def in_node(expression: str, data: Any, tmp_path: Any, before: str = "") -> Any:
     node = shutil.which("node")
     if node is None:
         pytest.skip("no node on PATH; the browser test covers the same")
     (tmp_path / "data.json").write_text(json.dumps(data))
-    program = f"const data = JSON.parse(require('fs').readFileSync('data.json', 'utf8'));\n{script()}\n"
+    program = f"const data = JSON.parse(require('fs').readFileSync('data.json', 'utf8'));\n{before or script()}\n"
     (tmp_path / "run.js").write_text(f"{program}console.log(JSON.stringify({expression}));")
     done = subprocess.run([node, "run.js"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -135,7 +135,7 @@ class Api:
             seed: for random choices
             span: seconds START:END; empty for all of it
             question: "faithfulness" (deletion and insertion curves against chance), "rivals" (the plan's tokens against the
-                oracle's, LITE's and random ones), "blocks" (what the oracle's accuracy is by block), or "residual" (each
+                oracle's, LITE's and random ones), "blocks" (the oracle's cost and accuracy by block), or "residual" (each
                 frame's cosine with and without the residual token; GMACs per frame by eq. (1) and as torch counts them)
         Returns:
             the answer as JSON

@@ -20,7 +20,7 @@ def judge(kind: str, trace: Trace, cache: Cache, check: Callable[[], None]) -> J
 
     faithfulness  deletion and insertion curves of its first selector's scores (`evaluation.faithfulness`)
     rivals        its tokens against the oracle's, LITE's and random ones at the same count (`evaluation.rivals`)
-    blocks        the oracle's maps of all blocks, signed, gradients x blocks x N (`evaluation.stack`)
+    blocks        the oracle's maps of all blocks, signed, gradients x (blocks + 1) x N (`evaluation.stack`)
     residual      what P-frames get out of the residual token, and what a frame costs (`evaluation.leaning`)
     """
     encoder = encoder_of(trace)

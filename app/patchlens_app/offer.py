@@ -13,6 +13,7 @@ from patchlens_app.runs import SAVES
 
 # what some encoder offers (see Encoder.offers)
 OFFERED = frozenset({"logits", "gradients", "class_token", "frames", "attention", "embeddings"})
+READERS = ("open_clip", "tiny_clip")  # families with a text encoder beside that of pictures
 
 
 def about() -> dict[str, Any]:
@@ -40,7 +41,8 @@ def encoders_on_offer() -> list[dict[str, Any]]:
 
     return [
         {"name": e.name, "summary": e.summary, "on_disk": on_disk(e), "megabytes": e.megabytes, "tokens": e.tokens,
-         "small": e.params <= MOST_RANDOM_PARAMETERS, "frames": e.grid[0] * e.tubelet if e.grid[0] > 1 else None}
+         "small": e.params <= MOST_RANDOM_PARAMETERS, "frames": e.grid[0] * e.tubelet if e.grid[0] > 1 else None,
+         "reads": e.family in READERS}
         for e in CATALOG.values()
     ]  # fmt: skip
 

@@ -23,7 +23,7 @@ from patchlens.encoders.encoder import Encoder, held_rows
 from patchlens.encoders.packing import Segments, segment_mean
 from patchlens.encoders.vit import Check
 from patchlens.flops import coefficients
-from patchlens.types import Keep, Tokens
+from patchlens.types import Grid, Keep, Tokens
 
 BACKWARD_ATTENTION = 2.5  # flash attention's backward recomputes QK^T and makes four more products
 GRADIENTS = ("mean", "own")
@@ -209,6 +209,11 @@ def unit_range(signed: Tensor) -> Tensor:
     value = signed.clamp(min=0)
     low, high = value.min(), value.max()
     return (value - low) / (high - low) if high > low else torch.zeros_like(value)
+
+
+def whole_segments(encoder: Encoder, grid: Grid) -> list[int]:
+    """Patches of every segment that a full run of a clip has."""
+    return [grid.n] if encoder.segments == "clip" else [grid.per_frame] * grid.t
 
 
 def token_values_gmacs(encoder: Encoder, counts: Sequence[int], blocks: int | Sequence[int]) -> float:

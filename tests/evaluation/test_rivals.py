@@ -1,4 +1,4 @@
-"""Your tokens against the oracle's, LITE's and random ones at the same count; the oracle's maps of all blocks at once."""
+"""Your tokens against the oracle's, LITE's and random ones at the same count."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import pytest
 import torch
 import toys
 from patchlens.evaluation.rivals import rivals
-from patchlens.evaluation.stack import stack
-from patchlens.gradcam import token_values
 from patchlens.keep import TopK, keep_of
 from patchlens.metrics import probabilities
 from patchlens.types import Grid, Scores
@@ -53,16 +51,6 @@ def test_keeping_all_tokens_ties_with_everybody(space_time):
     found = rivals(trace, space_time, draws=3)
     values = [found["yours"]["value"], *(other["value"] for other in found["others"])]
     assert values == pytest.approx([found["full"]] * len(values), abs=1e-5)
-
-
-def test_the_stack_holds_each_blocks_own_map(space_time):
-    trace = pl.run(CLIP, encoder=space_time, selector="random:keep=0.5", label="still", cache=False)
-    maps, about = stack(trace, space_time)
-    assert maps.shape == (2, space_time.config.depth, 60) and about["label"] == "still" and about["accuracy"] is None
-    for i, gradient in enumerate(about["gradients"]):
-        for block in range(about["blocks"]):
-            (value,) = token_values(space_time, [space_time.tokens(CLIP)], [4], block, gradient=gradient)
-            torch.testing.assert_close(maps[i, block], value.signed)
 
 
 def test_chosen_tokens_are_kept_and_what_is_no_token_is_refused(space_time):

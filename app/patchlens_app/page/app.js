@@ -68,6 +68,7 @@ class App {
       show: (scene) => this.scene(scene),
       changed: () => this.changed(),
       own: () => Boolean(this.desk.clip.clip?.sha256),
+      encoder: () => this.desk.asked.encoder,
       judge: (question, plan, signal) => post("judge", { ...this.ask(plan), question }, { signal }),
     });
     this.node = el(

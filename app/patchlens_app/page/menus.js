@@ -2,7 +2,7 @@
  * Which encoder and which selector. What cannot run here is shown, greyed, with what it would take.
  */
 import { el, fill } from "./dom.js";
-import { specOf } from "./plan.js";
+import { parsed, specOf } from "./plan.js";
 
 /** Encoder and weights. */
 export class EncoderMenu {
@@ -134,17 +134,16 @@ export class SelectorMenu {
     for (const [knob, input] of this.inputs) input.value = this.setting[knob];
   }
 
-  /** Take a plan such as rlt:tau=0.2; false where it is not one known selector with numbers and choices. */
+  /** Take a plan such as rlt:tau=0.2; false where it is not one selector with knobs that it has. */
   adopt(plan) {
-    const [name, values = ""] = plan.split(/:(.*)/s);
+    const [{ name, values }, ...more] = parsed(plan);
     const plugin = this.selectors.find((s) => s.name === name && !s.needs.length);
-    const given = values ? values.split(",").map((part) => part.split("=")) : [];
-    const known = ([knob, value]) => value !== undefined && plugin.knobs.some((k) => k.name === knob && k.kind !== "text");
-    if (!plugin || !given.every(known)) return false;
+    const given = Object.entries(values);
+    if (!plugin || more.length || !given.every(([knob]) => plugin.knobs.some((k) => k.name === knob))) return false;
     this.choose(name);
     for (const [knob, value] of given) {
       const { kind } = plugin.knobs.find((k) => k.name === knob);
-      this.setting[knob] = kind === "choice" ? value : Number(value);
+      this.setting[knob] = kind === "choice" || kind === "text" ? value : Number(value);
     }
     this.choose(name);
     return true;

@@ -29,7 +29,7 @@ const ALL_ROOMS = {
       "serve the model best is another question: compare them with random ones at the same budget.",
     plain: ["Value in few tokens", { sample: "static camera", encoder: VIDEO, plans: ["oracle:keep=0.3"] }],
     fails: ["Value spread out", { sample: "noise", encoder: VIDEO, plans: ["oracle:keep=0.3", "random:keep=0.3"] }],
-    view: (about, host) => new ValueRoom(host.judge),
+    view: (about, host) => new ValueRoom(host.judge, valueRoom(about, host)),
   },
   runs: {
     name: "Run lengths",
@@ -62,9 +62,22 @@ const ALL_ROOMS = {
   },
 };
 
+/** What the Token value room asks of the page: which class a sample shows, and a clip seen by an encoder that reads. */
+function valueRoom({ samples, encoders }, host) {
+  const reads = (name) => Boolean(encoders.find((encoder) => encoder.name === name)?.reads);
+  const ask = (label) => {
+    const encoder = reads(host.encoder()) ? host.encoder() : FRAMES;
+    host.show({ encoder, label, plans: ["oracle:keep=0.3"], view: { mode: "value" } });
+  };
+  return {
+    truth: (clip) => samples.find(({ name }) => name === clip)?.label ?? null,
+    sentence: { encoder: FRAMES, reads, ask },
+  };
+}
+
 export class Rooms {
   /** host: show(scene) sets up clip and plans, changed() hears of a new room, own() says whether a person's clip is shown,
-   * judge(question, plan, signal) asks the server about a run. */
+   * judge(question, plan, signal) asks the server about a run, encoder() names the one that is chosen. */
   constructor(about, player, host) {
     Object.assign(this, { player, host, current: "explore", detach: () => {} });
     this.views = Object.fromEntries(Object.entries(ALL_ROOMS).map(([id, room]) => [id, room.view?.(about, host) ?? null]));

@@ -45,10 +45,10 @@ class Oracle:
     def score(self, tokens: Tokens, context: Context) -> Scores:
         """The token-value map; ties of the ReLU are broken by the value before it."""
         from patchlens.cleaning import clean
-        from patchlens.gradcam import token_values, token_values_gmacs, unit_range
+        from patchlens.gradcam import token_values, token_values_gmacs, unit_range, whole_segments
 
         encoder = context.encoder
-        blocks, gradient = self._watched(encoder)
+        blocks, gradient = self.watched(encoder)
         wanted, name, given = wanted_of(encoder, self.label, context.label)
         (value,) = token_values(encoder, [tokens], [wanted], blocks, check=context.check, gradient=gradient)
         facts: dict[str, Any] = {
@@ -59,16 +59,15 @@ class Oracle:
         }
         if not bool((value.signed > 0).any()):
             facts["note"] = self._why_empty(encoder, blocks)
-        frames = [tokens.grid.n] if encoder.segments == "clip" else [tokens.grid.per_frame] * tokens.grid.t
-        gmacs = token_values_gmacs(encoder, frames, blocks)
+        gmacs = token_values_gmacs(encoder, whole_segments(encoder, tokens.grid), blocks)
         values = clean(unit_range(value.signed), tokens.grid, self.clean, value.signed)
-        return Scores(values, self._unit(facts), value.signed, gmacs, facts)
+        return Scores(values, unit_of(facts), value.signed, gmacs, facts)
 
     def rule(self) -> Rule:
         """Top K."""
         return best(self.keep, self.per)
 
-    def _watched(self, encoder: Any) -> tuple[tuple[int, ...], str]:
+    def watched(self, encoder: Any) -> tuple[tuple[int, ...], str]:
         """The blocks and the gradient, with what the encoder's card names in place of "auto"."""
         from patchlens.gradcam import block_numbers
 
@@ -79,12 +78,6 @@ class Oracle:
         return block_numbers(encoder, block), gradient
 
     @staticmethod
-    def _unit(facts: dict[str, Any]) -> str:
-        block, way = facts["block"], {"mean": "grad-cam", "own": "gradient x activation"}[facts["gradient"]]
-        where = f"block {block}" if isinstance(block, int) else f"blocks {block[0]} to {block[-1]}, their mean"
-        return f"{way} of '{facts['label']}' at {where}, 0..1"
-
-    @staticmethod
     def _why_empty(encoder: Any, blocks: tuple[int, ...]) -> str:
         if encoder.config.pool == "cls" and blocks == (encoder.config.depth - 1,):
             return (
@@ -92,6 +85,13 @@ class Oracle:
                 "reaches the answer; choose an earlier block."
             )
         return "The token-value map is zero everywhere: at this block no patch speaks for the class."
+
+
+def unit_of(facts: dict[str, Any]) -> str:
+    """What a map's values are, in words, from its {block (a number, or a list of those averaged), gradient, label}."""
+    block, way = facts["block"], {"mean": "grad-cam", "own": "gradient x activation"}[facts["gradient"]]
+    where = f"block {block}" if isinstance(block, int) else f"blocks {block[0]} to {block[-1]}, their mean"
+    return f"{way} of '{facts['label']}' at {where}, 0..1"
 
 
 def wanted_of(encoder: Any, knob: str, given: str | int | None) -> tuple[Any, str | None, bool]:

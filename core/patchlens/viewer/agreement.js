@@ -109,7 +109,8 @@ export class Agreement {
 
   /** Scores do not move with the sliders: correlated once for two stages. */
   correlation(one, two) {
-    if (this.known?.one !== one || this.known.two !== two) this.known = { one, two, value: spearman(one, two) };
+    const same = this.known?.one === one.values && this.known.two === two.values;
+    if (!same) this.known = { one: one.values, two: two.values, value: spearman(one, two) };
     return this.known.value;
   }
 }

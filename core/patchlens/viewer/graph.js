@@ -59,10 +59,18 @@ class Pen {
     return this.area.y0 + share * (this.area.y1 - this.area.y0);
   }
 
+  /** Whether the plotted area has so many pixels across. */
+  wide(pixels) {
+    return this.area.x1 - this.area.x0 >= pixels;
+  }
+
   axes(xticks, yticks, xname, yname) {
     const { context, area, colours } = this;
     Object.assign(context, { font: FONT, fillStyle: colours.muted, textAlign: "center", textBaseline: "top" });
-    for (const [share, words] of xticks) context.fillText(words, this.x(share), area.y0 + 5);
+    for (const [share, words] of xticks) {
+      const most = area.x1 + RIGHT - context.measureText(words).width / 2; // the last one stays on the canvas
+      context.fillText(words, Math.min(this.x(share), most), area.y0 + 5);
+    }
     context.fillText(xname, (area.x0 + area.x1) / 2, area.y0 + 19);
     Object.assign(context, { textAlign: "right", textBaseline: "middle" });
     for (const [share, words] of yticks) context.fillText(words, area.x0 - 6, this.y(share));

@@ -23,6 +23,7 @@ export class Model {
     this.flow = blobs.flow ? pack.floats("flow") : null; // dx, dy of every token
     this.merged = blobs.groups ? pack.ints("groups") : null;
     this.measured = { ...this.manifest.report, spec: this.spec };
+    this.extra = 0; // GMACs of deciding that a change of values on the page added since the run
     this.decide();
     this.mergedAtRun = this.merging; // as it was at the run
   }
@@ -84,7 +85,7 @@ export class Model {
 
   /** GMACs of deciding: the selectors', and the merger's own. */
   get deciding() {
-    const { selector } = this.manifest.report.gmacs;
+    const selector = this.manifest.report.gmacs.selector + this.extra;
     const now = this.merging;
     return now ? selector + now.own - this.mergedAtRun.own : selector;
   }

@@ -1,7 +1,7 @@
 /**
  * Choosing tokens by hand: strokes on a plan `chosen`, and the plan's ranges of token numbers, both ways. Knows no canvas.
  */
-import { ranking } from "./keep.js";
+import { revalue } from "./plan.js";
 
 const MOST_UNDO = 60;
 
@@ -31,10 +31,8 @@ export function chosenSpec(mask) {
 /** Give a `chosen` model these values (1 kept, 0 not), as the server would read them off its plan. */
 export function choose(model, mask) {
   const [stage] = model.stages;
-  stage.values = Float32Array.from(mask); // the payload's own stay as they are: it may be shown again
   stage.setting.tokens = rangesOf(mask);
-  stage.order = ranking(stage.values, stage.fine, model.manifest.seed);
-  for (const made of ["ranks", "standing", "sorted", "histogram"]) stage[made] = null;
+  revalue(stage, Float32Array.from(mask), stage.fine, model.manifest.seed); // the payload's own stay: it may be shown again
 }
 
 /** What a person chose, as a mask. */

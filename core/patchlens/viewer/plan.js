@@ -4,7 +4,7 @@
  * Turns knob values into rules, rules into a decision, a decision into GMACs, and all of it into the one spec grammar.
  * Knows no canvas.
  */
-import { keepOf } from "./keep.js";
+import { keepOf, ranking } from "./keep.js";
 
 const LONGEST_LINE = 80;
 
@@ -18,6 +18,12 @@ export function stagesOf(pack) {
     setting: Object.fromEntries(stage.knobs.map((knob) => [knob.name, knob.value])),
     order: null,
   }));
+}
+
+/** Give a stage other values, and finer ones or null, as a run would have brought them; what was made of the old ones goes. */
+export function revalue(stage, values, fine, seed) {
+  const made = { ranks: null, standing: null, sorted: null, histogram: null };
+  Object.assign(stage, made, { values, fine, order: ranking(values, fine, seed) });
 }
 
 /** The rule that a stage's knobs ask for. */

@@ -37,6 +37,14 @@ export function gini(points) {
   return 1 - 2 * area;
 }
 
+/** The share of all value that the richest `share` of the tokens hold; `share` itself where there is none. */
+export function topShare(worth, share) {
+  const sorted = Float64Array.from(worth).sort().reverse();
+  const total = sorted.reduce((sum, value) => sum + value, 0);
+  const count = Math.max(1, Math.round(share * sorted.length));
+  return total > 0 ? sorted.subarray(0, count).reduce((sum, value) => sum + value, 0) / total : share;
+}
+
 /** The share of all value that a mask keeps. */
 export function keptValue(worth, mask) {
   let [kept, all] = [0, 0];

@@ -4,6 +4,7 @@
 import { el, number, percent } from "./dom.js";
 import { FaithPanel } from "./faith_panel.js";
 import { Graph } from "./graph.js";
+import { OraclePanel } from "./oracle_panel.js";
 import { PaintPanel } from "./paint_panel.js";
 import { paintable } from "./painting.js";
 import { gini, keptValue, lorenz, worths } from "./value_figures.js";
@@ -11,16 +12,16 @@ import { gini, keptValue, lorenz, worths } from "./value_figures.js";
 const BINS_OF_VALUE = 48;
 
 export class ValueRoom {
-  /** judge(question, spec, signal) asks the server about a plan. */
-  constructor(judge) {
-    this.panels = [new PaintPanel(judge), new FaithPanel(judge)];
+  /** judge(question, spec, signal) asks the server about a plan; for `more` see `OraclePanel`. */
+  constructor(judge, more) {
+    this.panels = [new OraclePanel(judge, more), new PaintPanel(judge), new FaithPanel(judge)];
     this.heading = el("h2", {}, "How value is spread");
     this.graphs = [new Graph("Values of the tokens"), new Graph("Lorenz curve")];
     this.note = el("p.pl-note");
     const views = el("div.pl-graphs", {}, this.graphs.map((graph) => graph.node)); // prettier-ignore
     this.spreads = el("div.pl-part", {}, this.heading, views, this.note);
-    const [paint, faith] = this.panels.map(({ node }) => node);
-    this.node = el("section.pl-section", { "aria-label": "Token value" }, paint, this.spreads, faith);
+    const [oracle, paint, faith] = this.panels.map(({ node }) => node);
+    this.node = el("section.pl-section", { "aria-label": "Token value" }, oracle, this.spreads, paint, faith);
   }
 
   build(player) {
@@ -33,7 +34,7 @@ export class ValueRoom {
     const [stage] = model.stages;
     const worth = worths(stage.values);
     const curve = lorenz(worth);
-    this.spread = { stage, worth, curve, gini: gini(curve), most: Math.max(...worth) };
+    this.spread = { values: stage.values, worth, curve, gini: gini(curve), most: Math.max(...worth) };
     this.note.textContent =
       `Values are those of ${stage.name} (${stage.unit}). ` +
       (stage.values.some((value) => value === Infinity)
@@ -43,7 +44,7 @@ export class ValueRoom {
 
   live(player) {
     for (const panel of this.panels) panel.live(player);
-    if (player.model.stages[0] !== this.spread.stage) this.measure(player); // another lane came to the front
+    if (player.model.stages[0].values !== this.spread.values) this.measure(player); // another lane, or another block
     this.spreads.hidden = paintable(player.model);
     if (this.spreads.hidden) return;
     this.histogram(player);
@@ -56,6 +57,10 @@ export class ValueRoom {
 
   resized(player) {
     this.live(player);
+  }
+
+  scrub(by) {
+    for (const panel of this.panels) panel.scrub?.(by);
   }
 
   histogram({ model, colours }) {

@@ -57,6 +57,11 @@ export class View {
     this.point(cell, true);
   }
 
+  /** Go to the block before or after, where a part of the page shows them. */
+  scrub(by) {
+    for (const part of this.parts) part.scrub?.(by);
+  }
+
   /** Hold on to a patch, or let it go. */
   pin(cell) {
     if (cell === null) return;

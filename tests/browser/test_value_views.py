@@ -1,0 +1,121 @@
+"""The room Token value: the oracle's blocks to scrub through, its label and cleaning, a sentence's map."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from browsers import HASH
+
+pytestmark = pytest.mark.browser
+APP = "document.querySelector('.pl-app').patchlens"
+ROOM = "#v=1&sample=static+camera&encoder=tiny-video&room=value&plan="
+ORACLE = "oracle%3Akeep%3D0.3"
+SPEC, MEASURED = f"{APP}.player.model.spec", f"{APP}.player.model.measured.spec"
+BLOCK = "input[aria-label=Block]"
+CAPTION = ".pl-oracle .pl-graph figcaption"
+
+
+def oracle(dashboard: Any, plan: str = ORACLE, **options: Any) -> Any:
+    """The room with the maps of all blocks at hand."""
+    page = dashboard(ROOM + plan, **options)
+    page.wait_for_selector(BLOCK, timeout=240_000)
+    page.asked = []
+    page.on("request", lambda request: page.asked.append(request.url))
+    return page
+
+
+def slide(page: Any, place: int) -> None:
+    """Move the slider without letting go."""
+    page.eval_on_selector(BLOCK, f"(range) => {{ range.value = {place}; range.dispatchEvent(new Event('input')); }}")
+
+
+def test_scrubbing_the_blocks_asks_nobody_and_letting_go_measures(dashboard: Any) -> None:
+    page = oracle(dashboard)
+    assert page.input_value(BLOCK) == "6" and "Mean of blocks 0 to 5: with 30 %" in page.inner_text(CAPTION)
+    seen, kept = set(), page.evaluate(f"{APP}.player.model.kept")
+    for place in range(6):
+        slide(page, place)
+        page.wait_for_function(f"{SPEC} === 'oracle:keep=0.3,block={place},gradient=own'")
+        page.wait_for_function(f"!{APP}.player.pending")
+        seen.add(page.evaluate(HASH))
+        assert page.evaluate(f"{APP}.player.model.kept") == kept
+        assert page.inner_text(CAPTION).startswith(f"Block {place}: with 30 %")
+    assert len(seen) == 6, "every block has another map"
+    assert page.evaluate(f"{APP}.player.mode") == "value" and page.asked == []
+    assert "(random 95.3 %, so −75 points)" in page.inner_text(CAPTION)
+    assert "at block 5" in page.inner_text(".pl-part:has-text('How value is spread')")
+    page.dispatch_event(BLOCK, "change")
+    page.wait_for_function(f"{MEASURED} === {SPEC}", timeout=240_000)
+    cost = page.evaluate(f"[{APP}.player.model.deciding, {APP}.player.model.measured.gmacs.selector]")
+    assert cost[0] == pytest.approx(cost[1], rel=1e-4), "the last block alone is cheaper to ask"
+
+
+def test_a_link_to_a_block_keeps_what_the_slider_kept(dashboard: Any) -> None:
+    page, mask = oracle(dashboard), f"Array.from({APP}.player.model.keep.mask).join('')"
+    slide(page, 2)
+    page.wait_for_function(f"!{APP}.player.pending && {SPEC}.includes('block=2')")
+    again = dashboard(ROOM + "oracle%3Akeep%3D0.3%2Cblock%3D2%2Cgradient%3Down")
+    assert again.evaluate(mask) == page.evaluate(mask), "the server decides the same"
+    assert again.input_value("label.pl-field:has-text('block') input") == "2", "the desk says it too"
+
+
+def test_keys_step_through_the_blocks(dashboard: Any) -> None:
+    page = oracle(dashboard)
+    page.keyboard.press("<")
+    page.wait_for_function(f"{SPEC}.includes('block=5')")
+    page.keyboard.press("<")
+    page.wait_for_function(f"{SPEC}.includes('block=4')")
+    for _ in range(3):
+        page.keyboard.press(">")
+    page.wait_for_function(f"{SPEC} === 'oracle:keep=0.3'")
+    page.focus(BLOCK)
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function(f"{SPEC}.includes('block=5')")
+
+
+def test_gradient_and_cleaning_change_the_map_without_a_run(dashboard: Any) -> None:
+    page = oracle(dashboard)
+    first = page.evaluate(HASH)
+    page.locator(".pl-oracle-fields select").nth(2).select_option("edges")
+    page.wait_for_function(f"{SPEC}.includes('clean=edges')")
+    assert page.evaluate(HASH) != first
+    page.locator(".pl-oracle-fields select").nth(1).select_option("mean")
+    page.wait_for_function(f"{SPEC} === 'oracle:keep=0.3,block=mean,gradient=mean,clean=edges'")
+    assert "51.6 %" in page.inner_text(CAPTION)
+    assert not [url for url in page.asked if url.endswith("/run")], "only the answer is measured"
+    page.wait_for_function(f"{MEASURED} === {SPEC}", timeout=240_000)
+
+
+def test_value_for_another_answer(dashboard: Any) -> None:
+    page = oracle(dashboard)
+    label = page.locator(".pl-oracle-fields select").first
+    words = label.locator("option").all_inner_texts()
+    assert words[0].startswith("auto: ") and "left to right (what the clip shows)" in words
+    label.select_option("growing")
+    page.wait_for_function(f"{SPEC} === 'oracle:keep=0.3,label=growing'", timeout=240_000)
+    page.wait_for_selector(BLOCK)
+    assert "'growing'" in page.inner_text(".pl-part:has-text('How value is spread')")
+
+
+@pytest.mark.slow
+def test_any_sentence_gives_a_map(dashboard: Any) -> None:
+    page = oracle(dashboard)
+    page.fill("[aria-label=Sentence]", "a red star")
+    page.press("[aria-label=Sentence]", "Enter")
+    page.wait_for_function(f"{APP}.player.model.manifest.report.encoder.name === 'tiny-clip'", timeout=240_000)
+    page.wait_for_selector(BLOCK)
+    assert "'a red star'" in page.inner_text(".pl-part:has-text('How value is spread')")
+    assert "--label 'a red star'" in page.inner_text(".pl-same >> nth=0")
+    slide(page, 1)
+    page.wait_for_function(f"{SPEC}.includes('block=1')")
+
+
+def test_another_plan_offers_the_oracles_map(dashboard: Any) -> None:
+    page = dashboard(ROOM + "random%3Akeep%3D0.4")
+    assert page.is_hidden(".pl-oracle")
+    page.click("text=Show the oracle's map")
+    page.wait_for_function(f"{SPEC} === 'oracle:keep=0.4'", timeout=240_000)
+    page.wait_for_selector(BLOCK)
+    assert re.search(r"Gini 0\.\d+", page.inner_text(".pl-graph:has-text('Lorenz')"))
