@@ -56,7 +56,7 @@ def test_maps_are_cleaned_as_python_cleans_them(tmp_path: Any) -> None:
 
 SHOW = """(() => {
   const found = new lens.Stack(data.about, Float32Array.from(data.maps.flat(2)).buffer);
-  const stage = { name: "oracle", setting: { block: "auto", gradient: "auto", clean: "none" } };
+  const stage = { name: "oracle", setting: { block: "auto", gradient: "auto", clean: "none", sign: data.sign } };
   const model = { stages: [stage], extra: 0, manifest: { grid: data.grid, seed: data.seed } };
   return data.ways.map(([gradient, place, clean]) => {
     found.show(model, { gradient, place, clean });
@@ -67,17 +67,18 @@ SHOW = """(() => {
 })()"""
 
 
-def test_a_block_shown_in_the_browser_is_the_run_that_it_stands_for(space_time: Any, tmp_path: Any) -> None:
+@pytest.mark.parametrize("sign", ["positive", "either"])
+def test_a_block_shown_in_the_browser_is_the_run_that_it_stands_for(space_time: Any, sign: str, tmp_path: Any) -> None:
     clip, depth = toys.clip(8, seed=3), space_time.config.depth
     asked = {"encoder": space_time, "label": "still", "cache": False, "seed": 5}
-    trace = pl.run(clip, selector="oracle:keep=0.5", **asked)
+    trace = pl.run(clip, selector=f"oracle:keep=0.5,sign={sign}", **asked)
     maps, about = stack(trace, space_time)
     ways = [[g, p, c] for g in ("own", "mean") for p in range(depth + 1) for c in ("none", "edges", "rank")]
     grid = [trace.grid.t, trace.grid.h, trace.grid.w]
-    data = {"about": about, "maps": maps.tolist(), "grid": grid, "seed": 5, "ways": ways}
+    data = {"about": about, "maps": maps.tolist(), "grid": grid, "seed": 5, "ways": ways, "sign": sign}
     for (gradient, place, _), made in zip(ways, in_room(SHOW, data, tmp_path), strict=True):
         assert made["read"] == {"gradient": gradient, "place": place}
-        spec = ",".join(f"{k}={v}" for k, v in made["knobs"].items() if v not in ("auto", "none"))
+        spec = ",".join(f"{k}={v}" for k, v in made["knobs"].items() if v not in ("auto", "none", "positive"))
         scores = pl.run(clip, selector=f"oracle:keep=0.5{',' * bool(spec)}{spec}", **asked).scores
         assert scores.unit == made["unit"]
         assert trace.scores.gmacs + made["extra"] == pytest.approx(scores.gmacs)

@@ -59,6 +59,19 @@ def test_scenes_have_no_labels():
     assert (np.diff(footage.clip.times) > 0).all()
 
 
+def test_scenes_have_a_caption_of_their_event_and_splits_of_their_own():
+    from patchlens.data.scenes import scene
+
+    test, train = open_set("scenes", limit=3), open_set("scenes", limit=3, split="train")
+    for samples, split in ((test, "test"), (train, "train")):
+        video = scene(2, 3, split)
+        assert samples[2].make(WANTED).caption == video.events[2 % len(video.events)].captions[0].text
+    assert {s.name for s in test}.isdisjoint(s.name for s in train) and test.name == "scenes, stream 3"
+    assert train.name == "scenes, train split, stream 3"
+    with pytest.raises(ValueError, match="split is 'odd'; scenes have train, validation, test"):
+        open_set("scenes", limit=1, split="odd")
+
+
 def test_class_folders(folder):
     found = open_set(folder, seed=0)
     assert Counter(s.label for s in found) == {"running": 3, "sitting still": 3}

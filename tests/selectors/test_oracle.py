@@ -151,6 +151,15 @@ def test_the_map_runs_from_0_to_1(encoder):
     assert values.min() == 0 and values.max() == 1 and values.dtype == torch.float32
 
 
+def test_either_sign_ranks_by_magnitude(encoder):
+    """What speaks against the answer counts as what speaks for it; the order is that of the signed map's magnitude."""
+    plain, either = (score(encoder, Oracle(gradient="own", block="0", sign=s)) for s in ("positive", "either"))
+    assert torch.equal(either.fine, plain.fine.abs()) and torch.equal(either.values, unit_range(plain.fine.abs()))
+    assert either.unit.startswith("|gradient x activation|") and either.facts["sign"] == "either"
+    ranks = score(encoder, Oracle(gradient="own", block="0", sign="either", clean="rank")).values
+    assert torch.equal(ranks.argsort(stable=True), plain.fine.abs().argsort(stable=True))
+
+
 def test_an_empty_map_of_a_class_token_says_why(frame_cls):
     scores = score(frame_cls, Oracle(block="-1"))
     assert (scores.values == 0).all() and "choose an earlier block" in scores.facts["note"]

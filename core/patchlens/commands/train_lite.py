@@ -23,6 +23,7 @@ def train_lite_command(
     channels: Annotated[int, typer.Option(min=4, help="width of the branch, a multiple of 4")] = 32,
     clips: Annotated[int, typer.Option(min=16, help="at most so many clips to train on")] = 1024,
     held: Annotated[int, typer.Option(min=8, help="at most so many held-out clips to measure on")] = 256,
+    frames: Annotated[int, typer.Option(min=1, max=512, help="per clip, for encoders that take any number")] = 16,
     epochs: Annotated[int, typer.Option(min=1)] = 12,
     batch: Annotated[int, typer.Option(min=1, help="clips in a step, over all processes")] = 16,
     lr: Annotated[float, typer.Option(help="learning rate")] = 3e-3,
@@ -37,7 +38,7 @@ def train_lite_command(
     from patchlens.training.lite import Recipe, parts_of, run_training
 
     recipe = Recipe(batch=batch, seed=seed, lr=lr, epochs=epochs, hidden=parse_sizes(hidden), branch=branch,
-                    channels=channels, oracle=oracle)  # fmt: skip
+                    channels=channels, oracle=oracle, frames=frames)  # fmt: skip
     train, test = parts_of(data, clips, held, seed, videos, split)
     for note in train.notes:
         typer.echo(f"note: {note}")

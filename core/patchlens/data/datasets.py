@@ -33,14 +33,15 @@ def open_set(
     seed    which procedural clips, or in which order files are taken
     limit   at most so many samples
     videos  the folder that a list's videos lie in, its own folder without it
-    split   only this part of a list that has parts
+    split   only this part of a list that has parts; of scenes train, validation or (without it) test
     Raises ValueError in one sentence for a place that is no set, an empty one, and a seed that training has used.
 
         for sample in open_set("motions", seed=3, limit=64): ...
     """
-    if str(where) in ("motions", "scenes"):
-        make = motion_set if str(where) == "motions" else scene_set
-        return make(seed, LIMIT if limit is None else limit)
+    if str(where) == "motions":
+        return motion_set(seed, LIMIT if limit is None else limit)
+    if str(where) == "scenes":
+        return scene_set(seed, LIMIT if limit is None else limit, split or "test")
     path = Path(where)
     if path.is_file() and path.suffix.lower() in (".csv", ".json"):
         found = _list_set(path, videos or path.parent, split, seed)
@@ -97,27 +98,32 @@ def _motion_maker(index: int, seed: int) -> Any:
     return make
 
 
-def scene_set(seed: int = 3, limit: int = LIMIT) -> SampleSet:
-    """One event each of the untrimmed procedural videos 0..limit (test split), unlabelled: for fidelity.
+def scene_set(seed: int = 3, limit: int = LIMIT, split: str = "test") -> SampleSet:
+    """One event each of the untrimmed procedural videos 0..limit, unlabelled, with its wordiest caption.
 
-    Raises ValueError for a limit below 1.
+    Raises ValueError for a limit below 1, and for a split that there is not.
     """
+    from patchlens.data.events import SPLITS
+
     if limit < 1:
         raise ValueError(f"limit is {limit}; give at least 1.")
-    samples = tuple(Sample(f"scene {seed}/{i}", None, _scene_maker(i, seed)) for i in range(limit))
-    return SampleSet(f"scenes, stream {seed}", samples)
+    if split not in SPLITS:
+        raise ValueError(f"split is {split!r}; scenes have {', '.join(SPLITS)}.")
+    which = "" if split == "test" else f" {split}"
+    samples = tuple(Sample(f"scene{which} {seed}/{i}", None, _scene_maker(i, seed, split)) for i in range(limit))
+    return SampleSet(f"scenes,{which and which + ' split,'} stream {seed}", samples)
 
 
-def _scene_maker(index: int, seed: int) -> Any:
+def _scene_maker(index: int, seed: int, split: str) -> Any:
     def make(wanted: Wanted) -> Footage:
         from patchlens.data.scenes import scene, scene_frames
 
-        video = scene(index, seed, "test")
+        video = scene(index, seed, split)
         event = video.events[index % len(video.events)]
         times = np.linspace(event.start, event.end, wanted.frames, endpoint=False)
         frames = scene_frames(video, times, size=max(wanted.size_hw))
         rate = wanted.frames / (event.end - event.start)
-        return Footage(Clip.from_frames(frames, rate, f"scene {seed}/{index}"))
+        return Footage(Clip.from_frames(frames, rate, f"scene {seed}/{index}"), caption=event.captions[0].text)
 
     return make
 

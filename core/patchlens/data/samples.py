@@ -39,11 +39,13 @@ class Footage:
     clip   its frames
     actor  bool (T, H, W) over the clip's frames: what acts, where the truth is known
     facts  plain data: difficulty 0..1, camera, ... where known
+    caption  a sentence that is true of it, for encoders that know no classes but texts
     """
 
     clip: Clip
     actor: np.ndarray | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    caption: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

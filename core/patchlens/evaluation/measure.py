@@ -57,13 +57,17 @@ class Variant:
 
 @dataclass(eq=False)
 class Prepared:
-    """One sample ready to be measured: its views, its label and class number (None: unknown), what was computed so far."""
+    """One sample ready to be measured: its views, what was computed so far, its label and class number (None: unknown).
+
+    told: what an encoder of texts is asked to explain, the sample's caption, else its label.
+    """
 
     name: str
     label: str | None
     number: int | None
     facts: dict[str, Any]
     views: list[View]
+    told: str | None = None
     full: list[Encoding] = field(default_factory=list)
     scores: dict[tuple[str, int], list[tuple[Scores, ...]]] = field(default_factory=dict)
 
@@ -87,13 +91,14 @@ class Bench:
         """Read or draw one sample. Raises what `sample.make` raises."""
         footage = sample.make(self.wanted)
         number = None if sample.label is None else self.numbers.get(sample.label.lower())
-        return Prepared(sample.name, sample.label, number, footage.facts, views_of(footage, self.encoder, self.views))
+        views, told = views_of(footage, self.encoder, self.views), footage.caption or sample.label
+        return Prepared(sample.name, sample.label, number, footage.facts, views, told)
 
     def score(self, item: Prepared, who: Contender, seed: int) -> list[tuple[Scores, ...]]:
         """Scores of every stage of a plan, per view; kept on the item, because all budgets reuse them."""
         key = (who.name, seed)
         if key not in item.scores:
-            label = item.number if self.encoder.classes else item.label
+            label = item.number if self.encoder.classes else item.told
             asked = [Context(self.encoder, v.clip, label, seed, actor=v.actor) for v in item.views]
             pairs = list(zip(item.views, asked, strict=True))
             item.scores[key] = [tuple(s.score(v.tokens, c) for s in who.plan.selectors) for v, c in pairs]

@@ -19,6 +19,7 @@ from patchlens.evaluation.measure import Variant
 NEAR = 0.02  # budgets count as equal when the reached keep ratios are this close
 PARTS = ("easy", "middle", "hard")  # thirds of the clips by difficulty
 RATES = ("right", "same")  # of clips; the other columns are means, and a constant one has no spread
+EACH_FRAME = "random:per=frame"  # the rival of what chooses the same share of every frame, where it takes part
 COLUMNS = {"top1": "right", "agreement": "same", "cosine": "cosine", "kl": "kl", "probability": "probability"}
 
 Row = dict[str, Any]
@@ -92,7 +93,7 @@ def _row(table: Table, who: Contender, budget: float | None, runs: dict[Variant,
     found, first = list(runs.values()), next(iter(runs))
     own, reduced = (float(np.mean([r[c] for r in found])) for c in ("own", "gmacs"))
     reached = float(np.mean([r["ratio"] for r in found]))
-    rival = _random_at(table, budget, reached) if who.name != "random" else None
+    rival = _random_at(table, who, budget, reached) if who.name not in ("random", EACH_FRAME) else None
     return {
         "selector": who.name, "plan": who.spec(first.value), "budget": budget, "reached": _round(reached),
         "solved": {who.knob: first.value} if who.knob not in (None, "keep") else None,
@@ -104,9 +105,11 @@ def _row(table: Table, who: Contender, budget: float | None, runs: dict[Variant,
     }  # fmt: skip
 
 
-def _random_at(table: Table, budget: float | None, reached: float) -> list[np.ndarray] | None:
+def _random_at(table: Table, who: Contender, budget: float | None, reached: float) -> list[np.ndarray] | None:
     """Random's runs at a budget, where that is what the other side reached as well."""
-    runs = [r for v, r in table.runs.items() if v.contender.name == "random" and v.asked == budget]
+    each = any(getattr(s, "per", "clip") == "frame" for s in who.plan.selectors)
+    name = EACH_FRAME if each and any(v.contender.name == EACH_FRAME for v in table.runs) else "random"
+    runs = [r for v, r in table.runs.items() if v.contender.name == name and v.asked == budget]
     near = runs and abs(float(np.mean([r["ratio"] for r in runs])) - reached) <= NEAR
     return runs if near else None
 

@@ -14,6 +14,8 @@ from patchlens.knobs import choice, knob, text
 from patchlens.registry import Context, register
 from patchlens.types import Scores, Tokens
 
+SIGNS = ("positive", "either")
+
 
 @register("oracle")
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Oracle:
               last block no patch has a gradient); or a number, negative from the end; or "mean", the mean of all blocks'
               maps, "mean3" that of the last three
     clean     "edges" (halved on the border), "peaks" (isolated ones removed), "sharpen" or "rank": see `cleaning.py`
+    sign      "positive": what speaks for the answer (LITE's ReLU); "either": what speaks for or against it, by magnitude
+              (our departure: without a token that speaks against it the answer changes too)
     gradient  "mean": averaged over tokens, as LITE has it; "own": each token's own (our departure, see `gradcam.py`);
               "auto": what the card names, else "mean"
     """
@@ -34,6 +38,7 @@ class Oracle:
     label: str = text("auto", help="auto, predicted, a class name, or for CLIP any text")
     block: str = text("auto", help="auto, a block number (negative from the end), mean, or mean3 (the last three)")
     gradient: str = choice("auto", ("auto", "mean", "own"), stage="score", help="mean over tokens (LITE), or each's own")
+    sign: str = choice("positive", SIGNS, stage="score", help="what speaks for the answer (LITE), or also against it")
     clean: str = choice(
         "none", ("none", "edges", "peaks", "sharpen", "rank"), stage="score",
         help="the paper's ways of cleaning the map (sec. 4.4), or its ranks",
@@ -57,11 +62,14 @@ class Oracle:
             "label": name or encoder.classes[value.label],
             "label_from": "given" if given else "predicted",
         }
-        if not bool((value.signed > 0).any()):
+        signed = value.signed
+        if self.sign == "either":
+            facts["sign"], signed = self.sign, signed.abs()
+        if not bool((signed > 0).any()):
             facts["note"] = self._why_empty(encoder, blocks)
         gmacs = token_values_gmacs(encoder, whole_segments(encoder, tokens.grid), blocks)
-        values = clean(unit_range(value.signed), tokens.grid, self.clean, value.signed)
-        return Scores(values, unit_of(facts), value.signed, gmacs, facts)
+        values = clean(unit_range(signed), tokens.grid, self.clean, signed)
+        return Scores(values, unit_of(facts), signed, gmacs, facts)
 
     def rule(self) -> Rule:
         """Top K."""
@@ -88,9 +96,10 @@ class Oracle:
 
 
 def unit_of(facts: dict[str, Any]) -> str:
-    """What a map's values are, in words, from its {block (a number, or a list of those averaged), gradient, label}."""
+    """What a map's values are, in words, from its {block (a number or a list of those averaged), gradient, label, sign}."""
     block, way = facts["block"], {"mean": "grad-cam", "own": "gradient x activation"}[facts["gradient"]]
     where = f"block {block}" if isinstance(block, int) else f"blocks {block[0]} to {block[-1]}, their mean"
+    way = f"|{way}|" if facts.get("sign") == "either" else way
     return f"{way} of '{facts['label']}' at {where}, 0..1"
 
 

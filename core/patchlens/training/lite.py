@@ -18,6 +18,7 @@ from torch import Tensor
 from patchlens.data.datasets import open_set
 from patchlens.data.samples import SampleSet
 from patchlens.encoders.encoder import Encoder
+from patchlens.evaluation.multiview import FRAMES
 from patchlens.ranker import Ranker, RankerConfig, segment_grid
 from patchlens.training.epochs import Epochs
 from patchlens.training.loop import Loss, Training, fit
@@ -43,6 +44,7 @@ class Recipe(Fit):
     branch: str = "none"
     channels: int = 32
     oracle: str = "oracle"
+    frames: int = FRAMES  # per clip, for encoders that take any number
 
 
 class Selecting(Training):
@@ -100,13 +102,14 @@ class Selecting(Training):
 def parts_of(
     where: str, clips: int, held: int, seed: int = 0, videos: Path | None = None, split: str | None = None
 ) -> tuple[SampleSet, SampleSet]:
-    """(to learn on, held out): two streams of a procedural set; of a person's videos a fifth is held out, by source
-    groups where labels name them. Labels are not needed: the oracle then explains the predicted class.
+    """(to learn on, held out): two streams of a procedural set (of scenes also two splits); of a person's videos a fifth is
+    held out, by source groups where labels name them. Where the encoder has classes labels are not needed: the oracle
+    then explains the predicted one.
 
     Raises ValueError as `open_set` does.
     """
     if where in ("motions", "scenes"):
-        return open_set(where, STREAM, clips), open_set(where, HELD_STREAM, held)
+        return open_set(where, STREAM, clips, split="train"), open_set(where, HELD_STREAM, held)
     whole = open_set(where, seed, None, videos, split)
     if len(whole.classes) > 1 and all(s.label is not None for s in whole):
         train, test = held_out(whole, 5, 0, seed)
@@ -127,7 +130,7 @@ def run_training(
     from patchlens.training.lite_card import finish
 
     where = own_device(device)
-    maps = make_maps(encoder, data, recipe.oracle, folder / "maps", Share.here())
+    maps = make_maps(encoder, data, recipe.oracle, folder / "maps", Share.here(), recipe.frames)
     training = Selecting(recipe, where, encoder, maps)
     fit(training, folder, every=training.epochs.length)
     if not training.share.first:

@@ -13,7 +13,7 @@ from patchlens.evaluation.budgets import contender
 from patchlens.evaluation.intervals import mean_interval
 from patchlens.evaluation.overlap import SHARES, Overlap
 from patchlens.evaluation.provenance import provenance
-from patchlens.evaluation.rows import rows_of
+from patchlens.evaluation.rows import EACH_FRAME, metric, rows_of
 from patchlens.evaluation.sweep import measure_set
 from patchlens.flops import vit_cost
 from patchlens.ranker import Ranker, ranker_gmacs, segment_grid, write_ranker
@@ -33,26 +33,31 @@ def finish(folder: Path, ranker: Ranker, encoder: Encoder, maps: Maps, held: Sam
         "data": maps.samples.name, "clips": len(maps), "unreadable": list(maps.skipped), **provenance(),
     }  # fmt: skip
     write_ranker(path, ranker, card)  # so that the sweep can read it
-    card |= measured(encoder, held, recipe.oracle, path)
+    card |= measured(encoder, held, recipe, path)
     card |= price(ranker, encoder, maps.grid)
     write_ranker(path, ranker, card)
     write_whole(folder / "lite.md", as_markdown(card).encode())
     return path
 
 
-def measured(encoder: Encoder, held: SampleSet, oracle: str, path: Path) -> dict[str, Any]:
-    """Spearman with the oracle, recall of its best tokens, and the task at each budget, against random and all tokens."""
-    plan = f"lite:weights={path}"
-    watch = Overlap(contender(oracle), [contender(plan)], 0)
-    table = measure_set(encoder, held, [plan], budgets=BUDGETS, watch=watch)
+def measured(encoder: Encoder, held: SampleSet, recipe: Recipe, path: Path) -> dict[str, Any]:
+    """Spearman with the oracle, recall of its best tokens, and the task at each budget, against random and all tokens.
+
+    Where frames are encoded one at a time, selector and random ones choose the same share of every frame.
+    """
+    apart = encoder.segments == "frame"
+    plan, rivals = f"lite:{'per=frame,' * apart}weights={path}", [EACH_FRAME] * apart
+    watch = Overlap(contender(recipe.oracle), [contender(plan)], 0)
+    table = measure_set(encoder, held, [*rivals, plan], budgets=BUDGETS, watch=watch, frames=recipe.frames)
     names = ("spearman", *(f"recall {share:g}" for share in SHARES))
     found = [mean_interval(column) for column in table.extra["overlap"][:, 0].T]
-    shown = ("selector", "budget", "reached", "top1", "interval", "cosine", "vs_random", "vs_all")
-    rows = [{k: r[k] for k in shown} for r in rows_of(table)]
+    shown = ("selector", "budget", "reached", "top1", "interval", "cosine", "cosine_interval", "vs_random", "vs_all")
+    rows = [{k: r[k] for k in shown} for r in rows_of(table) if not (apart and r["selector"] == "random")]
     for row in rows:
         row["selector"] = row["selector"].partition(":")[0]
     agreement = {name: {"mean": i.mean, "interval": i.ends} for name, i in zip(names, found, strict=True)}
-    return {"held_out": [len(table.names), held.name], "agreement": agreement, "rows": rows}
+    facts = {"held_out": [len(table.names), held.name], "task": metric(table), "each_frame": apart}
+    return {**facts, "agreement": agreement, "rows": rows}
 
 
 def price(ranker: Ranker, encoder: Encoder, grid: Grid) -> dict[str, float]:
@@ -73,19 +78,21 @@ def as_markdown(card: dict[str, Any]) -> str:
         found = agreement[name]
         return f"{found['mean']:.3f} [{found['interval'][0]:.3f}, {found['interval'][1]:.3f}]"
 
+    task = "top-1 %" if card["task"] == "right" else "cosine to the full run"
+    frames = f" of {recipe['frames']} frames, each of which gets the same share," if card["each_frame"] else ""
     where = card["accelerator"] or f"{card['machine']}, {card['threads']} threads"
     lines = [
         f"# A selector (LITE) for {card['encoder']}",
         "",
         f"A token-wise MLP {sizes}-1 on the patch embeddings and {beside} beside it, trained on maps of",
-        f"`{recipe['oracle']}` of {card['clips']} clips ({card['data']}), {recipe['epochs']} epochs,",
+        f"`{recipe['oracle']}` of {card['clips']} clips{frames} ({card['data']}), {recipe['epochs']} epochs,",
         f"seed {recipe['seed']}. It costs {millions:.1f} million multiply-adds a clip, {share:.2f} % of the full run.",
         f"{where}, torch {card['torch']}, {card['date']}, commit {card['commit']}.",
         "",
         f"On {clips} held-out clips ({held}): Spearman with the oracle {told('spearman')};",
         f"of the oracle's best 30 % it finds {told('recall 0.3')} (0.3 by chance), of its best half {told('recall 0.5')}.",
         "",
-        "| selector | keep | top-1 % | against random | against all |",
+        f"| selector | keep | {task} | against random | against all |",
         "|---|---|---|---|---|",
         *(_row(r) for r in card["rows"]),
     ]
@@ -93,12 +100,16 @@ def as_markdown(card: dict[str, Any]) -> str:
 
 
 def _row(r: dict[str, Any]) -> str:
-    rate = "" if r["top1"] is None else f"{100 * r['top1']:.1f} [{', '.join(f'{100 * x:.1f}' for x in r['interval'])}]"
+    if r["top1"] is None:
+        rate = f"{r['cosine']:.3f} [{', '.join(f'{x:.3f}' for x in r['cosine_interval'])}]"
+    else:
+        rate = f"{100 * r['top1']:.1f} [{', '.join(f'{100 * x:.1f}' for x in r['interval'])}]"
     return f"| {r['selector']} | {r['budget']} | {rate} | {_against(r['vs_random'])} | {_against(r['vs_all'])} |"
 
 
 def _against(found: dict[str, Any] | None) -> str:
     if found is None:
         return ""
-    scale, low, high = (100, *found["interval"]) if found["of"] == "top1" else (1, *found["interval"])
-    return f"{scale * found['difference']:+.2f} [{scale * low:+.2f}, {scale * high:+.2f}] {found['word']}"
+    scale, digits = (100, 2) if found["of"] == "top1" else (1, 3)
+    mean, low, high = (f"{scale * x:+.{digits}f}" for x in (found["difference"], *found["interval"]))
+    return f"{mean} [{low}, {high}] {found['word']}"

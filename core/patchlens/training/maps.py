@@ -54,14 +54,19 @@ class Maps:
         return self.held[i].float()
 
 
-def make_maps(encoder: Encoder, samples: SampleSet, oracle: str, folder: Path, share: Share) -> Maps:
+def make_maps(
+    encoder: Encoder, samples: SampleSet, oracle: str, folder: Path, share: Share, frames: int = FRAMES
+) -> Maps:
     """The maps of an oracle (its spec) on every sample, from `folder` or made now.
+
+    frames: per clip, where the encoder takes any number.
 
     Raises ValueError when nothing could be read, or when clips differ in their grid.
     """
-    bench, who = Bench(encoder, Views(), False, FRAMES), contender(oracle)
+    bench, who = Bench(encoder, Views(), False, frames), contender(oracle)
     feed = Feed(bench, samples, CHUNK)
-    key = cache_key(maps=str(who.plan), encoder={**encoder.facts, **encoder.loaded.facts}, set=[s.name for s in samples])
+    key = cache_key(maps=str(who.plan), encoder={**encoder.facts, **encoder.loaded.facts}, set=[s.name for s in samples],
+                    frames=bench.wanted.frames)  # fmt: skip
     found = made_once(feed, folder, key, share, lambda chunk: _chunk(bench, chunk, who), "oracle maps")
     skipped = tuple(str(x) for p in found for x in p["skipped"])
     names = {str(x) for p in found for x in p["names"]}

@@ -47,9 +47,12 @@ export class Stack {
     const stage = oracleOf(model);
     const { place: before } = this.read(stage.setting);
     Object.assign(stage.setting, this.knobs(gradient, place), { clean });
-    stage.unit = this.units[this.gradients.indexOf(gradient)][place];
+    const either = stage.setting.sign === "either"; // also what speaks against the answer
+    const unit = this.units[this.gradients.indexOf(gradient)][place];
+    stage.unit = either ? unit.replace(/^(.+?) of /, "|$1| of ") : unit;
     model.extra += this.gmacs[place] - this.gmacs[before ?? place];
-    const signed = this.signed(gradient, place);
+    const map = this.signed(gradient, place);
+    const signed = either ? map.map(Math.abs) : map;
     revalue(stage, cleaned(signed, model.manifest.grid, clean), signed, model.manifest.seed);
   }
 
