@@ -22,6 +22,7 @@ from patchlens.training.maps import Maps
 from patchlens.types import Grid
 
 BUDGETS = (0.1, 0.3, 0.5, 0.7, 0.9)  # the paper's P
+EACH = ["Below every frame keeps the same share of its tokens (`per=frame`), the selector's and random ones."]
 BESIDE = {"none": "nothing", "block": "one transformer block", "global": "3-D convolutions, then attention,"}
 
 
@@ -79,18 +80,20 @@ def as_markdown(card: dict[str, Any]) -> str:
         return f"{found['mean']:.3f} [{found['interval'][0]:.3f}, {found['interval'][1]:.3f}]"
 
     task = "top-1 %" if card["task"] == "right" else "cosine to the full run"
-    frames = f" of {recipe['frames']} frames, each of which gets the same share," if card["each_frame"] else ""
+    frames = f", {recipe['frames']} frames each" if card["each_frame"] else ""
     where = card["accelerator"] or f"{card['machine']}, {card['threads']} threads"
     lines = [
         f"# A selector (LITE) for {card['encoder']}",
         "",
         f"A token-wise MLP {sizes}-1 on the patch embeddings and {beside} beside it, trained on maps of",
-        f"`{recipe['oracle']}` of {card['clips']} clips{frames} ({card['data']}), {recipe['epochs']} epochs,",
-        f"seed {recipe['seed']}. It costs {millions:.1f} million multiply-adds a clip, {share:.2f} % of the full run.",
+        f"`{recipe['oracle']}` of {card['clips']} clips ({card['data']}{frames}),",
+        f"{recipe['epochs']} epochs, seed {recipe['seed']}.",
+        f"It costs {millions:.1f} million multiply-adds a clip, {share:.2f} % of the full run.",
         f"{where}, torch {card['torch']}, {card['date']}, commit {card['commit']}.",
         "",
         f"On {clips} held-out clips ({held}): Spearman with the oracle {told('spearman')};",
         f"of the oracle's best 30 % it finds {told('recall 0.3')} (0.3 by chance), of its best half {told('recall 0.5')}.",
+        *(EACH if card["each_frame"] else []),
         "",
         f"| selector | keep | {task} | against random | against all |",
         "|---|---|---|---|---|",
