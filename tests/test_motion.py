@@ -116,3 +116,15 @@ def test_windows_of_frames_bring_the_motion_of_one_reading(folder, codec):
     assert sum(p.motion.seconds for p in parts) > 0
     with pytest.raises(ValueError, match="windows with motion repeat no frame"):
         list(windows(path, 4, 5.0, carry=1, motion=True))
+
+
+def test_vectors_are_not_exported_while_a_frame_thread_still_finds_them(folder):
+    """With threads by frame FFmpeg gave other vectors in one of about 50 pictures on a busy machine."""
+    import av
+    from patchlens.moved import vectors_of
+
+    with av.open(str(encode(folder / "threads.mp4", moving(20, dx=3)))) as container:
+        context = container.streams.video[0].codec_context
+        context.thread_type = "AUTO"
+        assert vectors_of(context, True, None) is not None
+        assert context.thread_type.name == "SLICE" and context.options["flags2"] == "+export_mvs"

@@ -12,7 +12,7 @@ from patchlens import registry
 from patchlens.keep import TopK
 from patchlens.knobs import knob
 from patchlens.pipeline import run
-from patchlens.registry import find, knob_values, misfit, plugins, register
+from patchlens.registry import find, knob_values, misfit, plugins, reading_of, register
 from patchlens.specs import parse_plan, spec_of
 from patchlens.types import Scores
 
@@ -112,3 +112,10 @@ def test_a_misfit_is_one_sentence():
     assert misfit(oracle, {"logits", "gradients", "attention"}, "tiny-video") is None
     sentence = "oracle needs gradients and logits, which the encoder toy does not offer."
     assert misfit(oracle, {"attention"}, "toy") == sentence == misfit(patchlens.Oracle, {"attention"}, "toy")
+
+
+def test_selectors_say_what_they_want_of_the_decoder():
+    assert reading_of([]) == reading_of([find("random")()]) == {}
+    assert reading_of([find("random")(), find("motion")()]) == {"motion": True}
+    assert reading_of([find("residualvit")()]) == {"motion": True, "window": 11}, "ResidualViT's window"
+    assert reading_of([find("residualvit")(drop="uniform")]) == {}

@@ -16,6 +16,7 @@ def vectors_of(context: Any, wanted: bool, window: int | None) -> motion.VectorS
     if not wanted or context.name not in motion.CODECS:
         return None
     context.options = {**context.options, "flags2": "+export_mvs"}
+    context.thread_type = "SLICE"  # with frame threads FFmpeg may export a picture's vectors before its thread is through
     return motion.VectorSum(context.name, window)
 
 

@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 from patchlens.assembly import Finished, assemble
 from patchlens.cache import Cache, cache_key, default_folder
 from patchlens.encoders.resident import load_encoder
-from patchlens.interleave import WINDOW
 from patchlens.keep import keep_of
 from patchlens.merge import Merger
 from patchlens.recall import encode_full, score
-from patchlens.registry import Selector, misfit
+from patchlens.registry import Selector, misfit, reading_of
 from patchlens.specs import ClipSpec, EncoderSpec, Plan, Request, parse_merger, parse_plan, spec_of
 from patchlens.types import Clip, Trace
 
@@ -112,9 +111,7 @@ def run_steps(
     yield "decode", 0.0
     with clock.stage("decode"):
         ways = dict(frames=None if fps else frames, fps=fps, span=span, **reading)
-        needs = _clip_needs(plan)
-        ways |= {"motion": ways.get("motion", False) or "motion" in needs, "progress": progress, "cancel": cancel}
-        ways |= {"window": WINDOW} if "motion window" in needs else {}
+        ways |= {"motion": False, **reading, **reading_of(plan.selectors), "progress": progress, "cancel": cancel}
         clip = video if isinstance(video, Clip) else _decode(video, model, store, ways)
         clip = model.fit(clip)
         tokens = model.tokens(clip)
@@ -170,11 +167,6 @@ def _check_fit(parts: list[Any], model: Encoder) -> None:
     for part in parts:
         if problem := misfit(part, model.offers, model.name):
             raise ValueError(problem)
-
-
-def _clip_needs(plan: Plan) -> frozenset[str]:
-    """What the plan's selectors want of the decoder."""
-    return frozenset().union(*(getattr(s, "clip_needs", ()) for s in plan.selectors))
 
 
 def _checked_label(model: Encoder, label: str | None) -> int | str | None:

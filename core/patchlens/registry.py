@@ -12,6 +12,7 @@ import pkgutil
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from patchlens.interleave import WINDOW
 from patchlens.knobs import Knob, knobs_of
 
 if TYPE_CHECKING:
@@ -112,4 +113,10 @@ def misfit(plugin: type | Any, offers: Iterable[str], encoder: str) -> str | Non
     return f"{plugin.name} needs {' and '.join(missing)}, which the encoder {encoder} does not offer."
 
 
-__all__ = ["Context", "Knob", "Selector", "find", "knob_values", "misfit", "plugins", "register"]
+def reading_of(selectors: Iterable[Any]) -> dict[str, Any]:
+    """What the selectors want of the decoder, as options of `video.read`: motion, and over which window."""
+    needs = frozenset().union(*(getattr(s, "clip_needs", ()) for s in selectors))
+    return ({"motion": True} if "motion" in needs else {}) | ({"window": WINDOW} if "motion window" in needs else {})
+
+
+__all__ = ["Context", "Knob", "Selector", "find", "knob_values", "misfit", "plugins", "reading_of", "register"]

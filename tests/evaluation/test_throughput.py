@@ -124,3 +124,14 @@ def test_the_command_writes_rows_and_where_they_come_from(tmp_path, capsys):
     assert written["provenance"]["machine"] and written["batch"] == 2 and written["keep_ratios"] == [0.4]
     assert written["command"].startswith("patchlens bench") and "Plotly.newPlot" in plot.read_text()
     assert "(asked 0.4)" in capsys.readouterr().out
+
+
+def test_an_encoder_of_frames_takes_as_many_as_asked_and_reads_their_motion(tmp_path):
+    """ResidualViT's plan is timed with the motion it looks at read beforehand, as decoding is."""
+    from patchlens.commands.bench import _clips
+    from patchlens.pipeline import load_encoder
+
+    video = encode(tmp_path / "clip.mp4", moving(40))
+    (clip,) = _clips([video], 1, 12, load_encoder("tiny-clip"), ["residualvit:n=2", "random"])
+    assert len(clip.frames) == 12 and clip.motion is not None
+    assert _clips([video], 1, 12, load_encoder("tiny-clip"), ["random"])[0].motion is None

@@ -24,6 +24,7 @@ def bench_command(
         list[float] | None, typer.Option(help="keep ratio K/N that tau and r are solved for; repeatable (0.5)")
     ] = None,
     batch: Annotated[int, typer.Option(min=1, max=1024, help="clips per run")] = 4,
+    frames: Annotated[int, typer.Option(min=1, max=4096, help="frames of a clip, for encoders that fix none")] = 16,
     repeats: Annotated[int, typer.Option(min=1, max=1000, help="timed runs of each, interleaved")] = 5,
     seed: Annotated[int, typer.Option(help="for random choices and random weights")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
@@ -46,8 +47,8 @@ def bench_command(
     check_targets({"json": json, "plot": plot}, video[0])
     ratios = keep_ratio or [0.5]
     model = load_encoder(encoder, weights, seed=seed, device=device, dtype=dtype)
-    clips = _clips(video, batch, model)
     plans = [*(selector or []), *(merger or [])] or [*_selectors(model), *_mergers(model)]
+    clips = _clips(video, batch, frames, model, plans)
     rows = bench(model, clips, plans, keep_ratio=ratios, repeats=repeats, seed=seed, progress=_told)
     made = provenance()
     typer.echo(table(rows))
@@ -57,7 +58,8 @@ def bench_command(
             kept = f"{found['kept']:.3f} (asked {row['asked']:g})"
             typer.echo(f"{row['selector']} on {clip.source.name}: {knob} {value:.4g} keeps {kept}")
     typer.echo(f"{batch} clips, {model.facts['device']}, {model.facts['dtype']}; {ran_on(made)}")
-    asked = {"batch": batch, "keep_ratios": ratios, "repeats": repeats, "videos": [v.name for v in video]}
+    asked = {"batch": batch, "frames": len(clips[0].frames), "keep_ratios": ratios, "repeats": repeats}
+    asked |= {"videos": [v.name for v in video]}
     result = {"encoder": model.facts, **asked, "command": command_line(context), "provenance": made, "rows": rows}
     if json is not None:
         write_whole(json, dumps(result).encode())
@@ -67,11 +69,14 @@ def bench_command(
         write_whole(plot, page(bench_figure(result)))
 
 
-def _clips(videos: list[Path], batch: int, model: Any) -> list[Any]:
-    """As many clips as asked for, at the encoder's size: the videos in turn."""
+def _clips(videos: list[Path], batch: int, frames: int, model: Any, plans: list[str]) -> list[Any]:
+    """As many clips as asked for, at the encoder's size, with the motion that plans look at: the videos in turn."""
     from patchlens import video as reader
+    from patchlens.evaluation.budgets import contender
+    from patchlens.registry import reading_of
 
-    ways = dict(frames=model.inputs.frames or 16, size=model.inputs.size_hw, fit=model.inputs.fit)
+    ways = reading_of(s for plan in plans for s in contender(plan).plan.selectors)
+    ways |= dict(frames=model.inputs.frames or frames, size=model.inputs.size_hw, fit=model.inputs.fit)
     clips = [reader.read(v, **ways) for v in videos[:batch]]
     return [clips[i % len(clips)] for i in range(batch)]
 

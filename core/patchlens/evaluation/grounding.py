@@ -23,9 +23,8 @@ from patchlens.evaluation.filmed import Filmed
 from patchlens.evaluation.grounded import Grounded
 from patchlens.evaluation.moments import hits, located, moments
 from patchlens.evaluation.parts import Parts
-from patchlens.interleave import WINDOW
 from patchlens.merge import Merger
-from patchlens.registry import Selector
+from patchlens.registry import Selector, reading_of
 from patchlens.specs import spec_of, way_spec
 from patchlens.streaming import stream
 from patchlens.types import Clip
@@ -79,9 +78,7 @@ def seen(
 
 def filming_for(encoder: Encoder, way: Selector | None, fps: float) -> Filming:
     """How a video is wanted for this encoder and plan."""
-    needs = getattr(way, "clip_needs", frozenset())
-    window = WINDOW if {"motion", "motion window"} <= set(needs) else None
-    return Filming(fps, encoder.inputs.size_hw, encoder.inputs.fit, "motion" in needs, window)
+    return Filming(fps, encoder.inputs.size_hw, encoder.inputs.fit, **reading_of([] if way is None else [way]))
 
 
 def text_features(encoder: Encoder, texts: Sequence[str]) -> Tensor:

@@ -23,7 +23,7 @@ from patchlens.evaluation.job import Job, Progress, Table, Watch, variants_of
 from patchlens.evaluation.measure import BATCH_TOKENS, Bench
 from patchlens.evaluation.multiview import FRAMES, Views
 from patchlens.evaluation.parts import Parts
-from patchlens.registry import misfit
+from patchlens.registry import misfit, reading_of
 
 BUDGETS = (0.15, 0.3, 0.5, 0.7, 0.9)
 SEEDS = 3  # of every random contender
@@ -84,7 +84,7 @@ def measure_runs(
     runs = [(encoder, samples.first(limit)) for encoder, samples in runs]
     budgets = check_budgets(budgets)
     who = [contenders(plans, *run) for run in runs][0]
-    motion = any("motion" in getattr(s, "clip_needs", ()) for c in who for s in c.plan.selectors)
+    motion = bool(reading_of(s for c in who for s in c.plan.selectors))
     key = cache_key(
         runs=[_identity(*run) for run in runs], who=[(c.spec(None), c.name) for c in who], budgets=budgets, seed=seed,
         seeds=seeds, views=str(views), frames=frames, chunk=chunk, watched=getattr(watch, "key", watch is not None),

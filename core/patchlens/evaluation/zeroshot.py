@@ -18,7 +18,7 @@ from patchlens.data.samples import SampleSet, Wanted
 from patchlens.encoders.encoder import Encoder
 from patchlens.evaluation.grounding import seen, text_features
 from patchlens.evaluation.intervals import wilson
-from patchlens.registry import Selector
+from patchlens.registry import Selector, reading_of
 
 TEMPLATE = "a video of {}"
 
@@ -70,8 +70,8 @@ def classify(
     if not classes:
         raise ValueError(f"{samples.name} has no labels; give a folder of class sub-folders.")
     said = class_features(encoder, classes, templates)
-    needs = getattr(way, "clip_needs", ())
-    wanted = Wanted(encoder.inputs.size_hw, frames, encoder.inputs.fit, motion="motion" in needs)
+    moving = bool(reading_of([] if way is None else [way]))
+    wanted = Wanted(encoder.inputs.size_hw, frames, encoder.inputs.fit, motion=moving)
     right: list[tuple[np.ndarray, np.ndarray]] = []
     spent, skipped = [], []
     for number, sample in enumerate(samples, 1):
