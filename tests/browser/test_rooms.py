@@ -44,7 +44,7 @@ def test_every_room_explains_itself_and_shows_its_views(dashboard: Any) -> None:
 def test_run_lengths_shows_where_they_work_and_where_they_fail(dashboard: Any) -> None:
     page = dashboard()
     enter(page, "Run lengths")
-    assert page.locator(".pl-graph").count() == 3
+    assert page.locator(".pl-graph").count() == 5
     assert "tokens can go" in page.inner_text(".pl-sign")
     page.click("text=A pan: no runs")
     page.wait_for_function("document.querySelector('.pl-title').textContent.startsWith('pan')", timeout=240_000)

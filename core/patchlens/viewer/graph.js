@@ -24,17 +24,20 @@ export class Graph {
     this.canvas.setAttribute("aria-label", words);
   }
 
-  /** Begin a drawing: {xticks, yticks} are [share, words] pairs, {xname, yname} what the axes are. Null without a size. */
-  begin(colours, { xticks = [], yticks = [], xname = "", yname = "" }) {
+  /**
+   * Begin a drawing: {xticks, yticks} are [share, words] pairs, {xname, yname} what the axes are; without a `frame` there are
+   * none, and no room for them. Null without a size.
+   */
+  begin(colours, { xticks = [], yticks = [], xname = "", yname = "", frame = true }) {
     const ratio = fitCanvas(this.canvas);
     if (!ratio) return null;
     const context = this.canvas.getContext("2d");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     const [width, height] = [this.canvas.width / ratio, this.canvas.height / ratio];
     context.clearRect(0, 0, width, height);
-    const area = { x0: LEFT, x1: width - RIGHT, y0: height - BOTTOM, y1: TOP };
+    const area = frame ? { x0: LEFT, x1: width - RIGHT, y0: height - BOTTOM, y1: TOP } : { x0: 0, x1: width, y0: height, y1: 0 };
     const pen = new Pen(context, area, colours);
-    pen.axes(xticks, yticks, xname, yname);
+    if (frame) pen.axes(xticks, yticks, xname, yname);
     return pen;
   }
 

@@ -1,10 +1,13 @@
 /**
- * The room of run lengths: the runs of a row over time, the differences that tau cuts, and how long runs are.
+ * The room of run lengths: the runs of a row over time, the differences that tau cuts, how many tokens
+ * every tau keeps, how long runs are, and the packed sequence that is left.
  */
 import { el, fill, number, percent, whole } from "./dom.js";
 import { Graph } from "./graph.js";
+import { PackedSequence } from "./packed_figure.js";
 import { scale } from "./palette.js";
 import { changeStage, differences, greyLevels, restless, rowRuns, runCounts } from "./run_figures.js";
+import { TauCurve } from "./tau_curve.js";
 
 const DIFFERENCE_BINS = 60;
 
@@ -12,7 +15,7 @@ export class RunsRoom {
   constructor() {
     this.sign = el("p.pl-sign", { role: "status" });
     this.none = el("p.pl-note", {}, "This plan has no run lengths; choose rlt.");
-    this.parts = [new RowLanes(), new Differences(), new RunLengths()];
+    this.parts = [new RowLanes(), new Differences(), new TauCurve(), new RunLengths(), new PackedSequence()];
     const graphs = this.parts.map((part) => part.graph.node);
     this.views = el("div.pl-graphs", {}, graphs);
     this.node = el("section.pl-section", { "aria-label": "Run lengths" }, this.none, this.sign, this.views);
@@ -57,6 +60,7 @@ export class RunsRoom {
 class RowLanes {
   constructor() {
     this.graph = new Graph("Runs of a row, over time");
+    this.graph.node.classList.add("pl-graph-wide");
   }
 
   draw({ model, colours, token, tubelet }) {
@@ -65,7 +69,7 @@ class RowLanes {
     const y = cell === null ? Math.floor(h / 2) : Math.floor(cell / w);
     const columns = rowRuns(model, y);
     const pen = this.graph.begin(colours, {
-      xticks: columns.map((_, i) => i).filter((i) => i < t && (t <= 10 || i % 2 === 0)).map((i) => [(i + 0.5) / t, String(i + 1)]),
+      xticks: Array.from({ length: t }, (_, i) => [(i + 0.5) / t, String(i + 1)]).filter((_, i) => t <= 10 || i % Math.ceil(t / 10) === 0),
       yticks: [],
       xname: "tubelet",
     });
@@ -75,7 +79,7 @@ class RowLanes {
     const longest = Math.max(...columns.flat().map(([, length]) => length));
     const chosen = cell === null ? "no patch is chosen: the middle one" : `row ${y + 1}`;
     const runs = columns.reduce((sum, column) => sum + column.length, 0);
-    this.graph.say(`${runs} tokens stand for ${t * w} patches of this row (${chosen}); the longest run covers ${longest} tubelets.`);
+    this.graph.say(`${runs} tokens stand for ${t * w} patches of this row (${chosen}); the longest run covers ${longest} tubelet${longest > 1 ? "s" : ""}.`);
   }
 
   bars(pen, columns, t, chosen) {
@@ -152,7 +156,7 @@ class Differences {
     if (!this.dragged) this.top = Math.min(knob.high, Math.max(0.4, 2.5 * tau)); // the axis holds still under a drag
     const counts = differences(stage.values, this.top, DIFFERENCE_BINS);
     const most = Math.log1p(Math.max(...counts));
-    const ticks = Array.from({ length: 5 }, (_, i) => [i / 4, number((i / 4) * this.top, 2)]);
+    const ticks = Array.from({ length: 5 }, (_, i) => [i / 4, number((i / 4) * this.top, 2) + (i === 4 ? "+" : "")]); // the last bar holds what lies beyond
     const pen = this.graph.begin(colours, { xticks: ticks, xname: "mean |difference|, ImageNet units", yname: "patches, log scale" });
     if (!pen) return;
     const cut = tau / this.top;
