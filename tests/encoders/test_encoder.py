@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 import toys
+from patchlens.encoders.block import MLP
 from patchlens.encoders.encoder import Encoder, held_rows, pick_device, pick_dtype
 from patchlens.encoders.patches import cut, fit_frames, frame_choice, normalise
-from patchlens.encoders.vit import ViT
+from patchlens.encoders.vit import ViT, ViTConfig
 from patchlens.keep import run_lengths
 from patchlens.pipeline import run
 from patchlens.specs import parse_merger
@@ -340,3 +341,13 @@ def test_runs_weigh_in_when_the_plan_says_so(space_time):
     plain, heavy = (run(clip, encoder=space_time, selector=plan, cache=False) for plan in plans)
     assert torch.equal(plain.keep.mask, heavy.keep.mask) and heavy.keep.weighted and not plain.keep.weighted
     assert not torch.allclose(plain.encoding.pooled, heavy.encoding.pooled, atol=1e-4)
+
+
+def test_the_mlp_gives_the_same_bits_with_and_without_gradients():
+    """Without them the activation overwrites its input."""
+    for activation in ("gelu", "quick_gelu"):
+        mlp = MLP(ViTConfig(width=8, depth=1, heads=2, mlp=16, grid=(1, 2, 2), patch=4, activation=activation))
+        x = torch.randn(5, 8)
+        with torch.no_grad():
+            kept, made = x.clone(), mlp(x)
+        assert torch.equal(made, mlp(x)) and torch.equal(kept, x)

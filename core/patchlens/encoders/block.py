@@ -48,8 +48,13 @@ class MLP(nn.Module):
         self.fc2 = nn.Linear(config.mlp, config.width)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.fc1(x)
-        return self.fc2(x * torch.sigmoid(1.702 * x) if self.quick else F.gelu(x))
+        return self.fc2(self.activated(self.fc1(x)))
+
+    def activated(self, x: Tensor) -> Tensor:
+        """GELU or QuickGELU of `x`; without gradients in its place, because the widest tensor of all is dear to allocate."""
+        if torch.is_grad_enabled():
+            return x * torch.sigmoid(1.702 * x) if self.quick else F.gelu(x)
+        return torch.sigmoid_(1.702 * x).mul_(x) if self.quick else torch.ops.aten.gelu_(x)
 
 
 class Block(nn.Module):
