@@ -51,7 +51,7 @@ class MLP(nn.Module):
         return self.fc2(self.activated(self.fc1(x)))
 
     def activated(self, x: Tensor) -> Tensor:
-        """GELU or QuickGELU of `x`; without gradients in its place, because the widest tensor of all is dear to allocate."""
+        """GELU or QuickGELU of `x`; without gradients in its place, because the widest tensor is dear to allocate."""
         if torch.is_grad_enabled():
             return x * torch.sigmoid(1.702 * x) if self.quick else F.gelu(x)
         return torch.sigmoid_(1.702 * x).mul_(x) if self.quick else torch.ops.aten.gelu_(x)
