@@ -29,6 +29,7 @@ def about() -> dict[str, Any]:
         "selectors": selectors_on_offer(),
         "mergers": mergers_on_offer(),
         "principles": principles_measured(),
+        "benches": benches_measured(),
         "limits": Limits.public().describe(),
         "saves": list(SAVES.items()),
         "plotly": PLOTLY,
@@ -66,6 +67,19 @@ def mergers_on_offer() -> list[str]:
     from patchlens.specs import spec_of
 
     return [spec_of(cls()) for cls in plugins("merger").values()]
+
+
+def benches_measured() -> list[dict[str, Any]]:
+    """The shipped benchmarks, of every row what is shown; the rows of full runs are the baseline, and left out."""
+    from patchlens.evaluation.shipped import benches
+
+    shown = ("selector", "tokens", "of", "kept", "seconds", "speedup", "gmacs_ratio", "efficiency")
+    return [
+        {"encoder": b["encoder"]["name"], "dtype": b["encoder"]["dtype"], "batch": b["batch"], "command": b["command"],
+         "machine": b["provenance"]["machine"], "date": b["provenance"]["date"][:10],
+         "rows": [{k: r[k] for k in shown} for r in b["rows"] if "efficiency" in r and r["selector"] != "everything"]}
+        for b in benches()
+    ]  # fmt: skip
 
 
 def principles_measured() -> dict[str, Any]:

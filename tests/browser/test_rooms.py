@@ -44,7 +44,7 @@ def test_every_room_explains_itself_and_shows_its_views(dashboard: Any) -> None:
 def test_run_lengths_shows_where_they_work_and_where_they_fail(dashboard: Any) -> None:
     page = dashboard()
     enter(page, "Run lengths")
-    assert page.locator(".pl-graph").count() == 5
+    assert page.locator(".pl-graph").count() == 6
     assert "tokens can go" in page.inner_text(".pl-sign")
     page.click("text=A pan: no runs")
     page.wait_for_function("document.querySelector('.pl-title').textContent.startsWith('pan')", timeout=240_000)
@@ -179,3 +179,11 @@ def test_a_link_to_an_upload_asks_for_the_file(new_page: Any, app_url: str) -> N
     page.goto(app_url + "#v=1&clip=" + "a" * 64 + "&name=<b>mine</b>.mp4&encoder=tiny-video&plan=rlt%3Atau%3D0.1")
     page.wait_for_selector(".pl-status.pl-error")
     assert "<b>mine</b>.mp4" in page.inner_text(".pl-status") and "Choose that file" in page.inner_text(".pl-drop")
+
+
+def test_the_run_lengths_room_says_what_fewer_tokens_bring_in_seconds(dashboard: Any) -> None:
+    page = dashboard("#v=1&sample=static%20camera&room=runs&plan=rlt:tau=0.1")
+    idle(page)
+    figure = page.locator(".pl-graph", has=page.locator("h3:text-is('What it saves in seconds')"))
+    figure.locator("summary").click()
+    assert figure.locator("tbody tr").count() >= 12 and "not this clip" in figure.inner_text()

@@ -50,6 +50,19 @@ def test_principles_are_of_the_weights_that_ship(path):
     assert {r["n"] for r in found["rows"]} == {found["n"]}
 
 
+def test_benchmarks_say_where_they_ran_and_how_to_make_them_again():
+    found = shipped.benches()
+    assert [b["encoder"]["dtype"] for b in found] == ["float32", "bfloat16"], "float32 first: it is the one drawn"
+    for bench in found:
+        text = json.dumps(bench)
+        assert not any(p in text for p in ("/work", "/home", "/tmp")) and bench["provenance"]["machine"]
+        assert bench["command"].startswith("patchlens bench --video") and bench["batch"] == 4
+        rows = {r["selector"] for r in bench["rows"]}
+        assert {"everything", "random", "rlt"} < rows and any(name.startswith("full run in") for name in rows)
+        for row in (r for r in bench["rows"] if "efficiency" in r):
+            assert row["efficiency"] == pytest.approx(row["speedup"] / row["gmacs_ratio"])
+
+
 def test_tiny_video_has_both():
     assert all("tiny-video" in [p.stem for p in found] for found in (FRONTIERS, PRINCIPLES))
 

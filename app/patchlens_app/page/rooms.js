@@ -39,7 +39,7 @@ const ALL_ROOMS = {
       "camera moves.",
     plain: ["A still camera: long runs", { sample: "static camera", encoder: VIDEO, plans: ["rlt:tau=0.1"], view: { mode: "runs" } }],
     fails: ["A pan: no runs", { sample: "pan", encoder: VIDEO, plans: ["rlt:tau=0.1"], view: { mode: "runs" } }],
-    view: () => new RunsRoom(),
+    view: (about) => new RunsRoom(about.benches),
   },
   residual: {
     name: "Residual tokens",

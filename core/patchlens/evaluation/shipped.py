@@ -1,6 +1,6 @@
 """Results that ship with the package: how a sweep or the principles are written, and what is on file for an encoder.
 
-A file counts for the weights that it was measured with, and no longer once the weights are others. Knows no model.
+Benchmarks are about time and random weights. Of the others a file counts for the weights that it was measured with, and no longer once the weights are others. Knows no model.
 """
 
 from __future__ import annotations
@@ -44,6 +44,12 @@ def frontier(encoder: str, sha256: str | None) -> dict[str, Any] | None:
 def principles(encoder: str, sha256: str | None) -> dict[str, Any] | None:
     """What `patchlens principles --json` wrote for a bundled encoder, as `frontier` has it."""
     return _of(SHIPPED / "principles" / f"{encoder}.json", sha256)
+
+
+def benches() -> list[dict[str, Any]]:
+    """What `patchlens bench --json` wrote for the runs that ship, float32 before what is narrower."""
+    found = [_read(path) for path in sorted((SHIPPED / "bench").glob("*.json"))]
+    return sorted(found, key=lambda result: result["encoder"]["dtype"], reverse=True)
 
 
 def _of(path: Path, sha256: str | None) -> dict[str, Any] | None:

@@ -8,14 +8,17 @@ import { PackedSequence } from "./packed_figure.js";
 import { scale } from "./palette.js";
 import { changeStage, differences, greyLevels, restless, rowRuns, runCounts } from "./run_figures.js";
 import { TauCurve } from "./tau_curve.js";
+import { WallTime } from "./wall_time.js";
 
 const DIFFERENCE_BINS = 60;
 
 export class RunsRoom {
-  constructor() {
+  /** benches: what `patchlens bench` measured, as the dashboard's `about` has it. */
+  constructor(benches = []) {
     this.sign = el("p.pl-sign", { role: "status" });
     this.none = el("p.pl-note", {}, "This plan has no run lengths; choose rlt.");
     this.parts = [new RowLanes(), new Differences(), new TauCurve(), new RunLengths(), new PackedSequence()];
+    if (benches.length) this.parts.push(new WallTime(benches));
     const graphs = this.parts.map((part) => part.graph.node);
     this.views = el("div.pl-graphs", {}, graphs);
     this.node = el("section.pl-section", { "aria-label": "Run lengths" }, this.none, this.sign, this.views);
