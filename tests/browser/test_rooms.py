@@ -83,10 +83,11 @@ def test_residual_tokens_shows_i_and_p_frames(dashboard: Any) -> None:
 def test_token_value_follows_the_slider(dashboard: Any) -> None:
     page = dashboard()
     enter(page, "Token value")
-    words = page.inner_text(".pl-graph >> nth=1")
+    lorenz = page.locator(".pl-graph:has-text('Lorenz')")
+    words = lorenz.inner_text()
     assert re.search(r"Gini 0\.\d+", words)
     page.evaluate(f"{APP}.player.set({{ keep: 0.7 }})")
-    page.wait_for_function(f"document.querySelectorAll('.pl-graph')[1].innerText !== {words!r}")
+    page.wait_for_function("([node, words]) => node.innerText !== words", arg=[lorenz.element_handle(), words])
 
 
 def test_a_second_plan_beside_the_first(dashboard: Any) -> None:
