@@ -101,6 +101,16 @@ def test_what_it_needs_is_said_before_running(space_time, files):
     assert misfit(own, space_time.offers, space_time.name) is None and parse_plugin(spec_of(own)) == own
 
 
+def test_litepp_needs_what_it_is_not_given_by_file(space_time, files):
+    lite, glance = (str(p) for p in files["toy-space-time"])
+    with_selector = space_time.offers | {"a trained selector"}
+    assert "a trained selector" in misfit(LitePlusPlus(), space_time.offers, "x")
+    assert "a trained glance" in misfit(LitePlusPlus(weights=lite), space_time.offers, "x")
+    assert "a trained glance" in misfit(LitePlusPlus(), with_selector, "x"), "as tiny-clip: a selector ships and no glance"
+    assert misfit(LitePlusPlus(glance=glance), with_selector, "x") is None
+    assert misfit(LitePlusPlus(weights=lite, glance=glance), space_time.offers, "x") is None
+
+
 REFUSED = [
     ("toy-frame-cls", "ranks embeddings of width 24, and those of toy-space-time have 32; train one"),
     ("absent", "There is no file absent; make it with `patchlens train lite --encoder toy-space-time`"),

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from patchlens.encoders.batches import interleaved, packed
-from patchlens.encoders.catalog import selector_file
+from patchlens.encoders.catalog import glance_file, selector_file
 from patchlens.encoders.loaded import Loaded
 from patchlens.encoders.patches import cut, fit_frames, frame_choice, normalise
 from patchlens.encoders.vit import Check, Output, ViT
@@ -80,6 +80,8 @@ class Encoder:
         offers = {"embeddings", "gradients", "attention"} | ({"logits"} if self.explains else set())
         if self.loaded.weights == "bundled" and selector_file(self.name).is_file():
             offers.add("a trained selector")
+        if self.loaded.weights == "bundled" and glance_file(self.name).is_file():
+            offers.add("a trained glance")
         offers |= {"class_token"} if self.config.pool == "cls" else set()
         offers |= {"residual_token"} if self.tokenizer is not None else set()
         return frozenset(offers | {"frames" if self.segments == "frame" else "space-time attention"})

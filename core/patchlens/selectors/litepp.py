@@ -11,6 +11,7 @@ from patchlens.registry import Context, register
 from patchlens.selectors.lite import FREE, TRAINED, learned_scores
 from patchlens.types import Scores, Tokens
 
+GLANCE = "a trained glance"
 RATIO = dict(step=0.01, unit="share of tokens")
 SURE = dict(step=0.01, unit="probability of the likeliest class")
 
@@ -34,12 +35,13 @@ class LitePlusPlus:
     doubt: str = choice("keep", ("keep", "easy"), help="budget of a clip below `low` (stepped)")
     weights: str = text("auto", help="of the selector, as in lite")
     glance: str = text("auto", help="auto (bundled), or a file that `patchlens train glance` wrote")
-    requires = FREE | {TRAINED, "logits"}
+    requires = FREE | {TRAINED, GLANCE, "logits"}
     monotone = True
 
     def __post_init__(self) -> None:
-        if "auto" not in (self.weights, self.glance):
-            object.__setattr__(self, "requires", FREE | {"logits"})
+        own = {TRAINED: self.weights, GLANCE: self.glance}  # a file of one's own serves any encoder
+        needs = FREE | {"logits"} | {need for need, file in own.items() if file == "auto"}
+        object.__setattr__(self, "requires", needs)
 
     def score(self, tokens: Tokens, context: Context) -> Scores:
         """LITE's scores, and the confidence of the glance beside them."""
