@@ -109,11 +109,11 @@ def test_tiny_clips_selector_serves_a_run_and_residualvits_p_frames():
 
 @SHIPPED
 def test_tiny_clips_selector_is_better_than_random_where_few_may_stay():
-    """As its card claims, on a few clips of another stream."""
+    """As its card claims, on clips of another stream."""
     from patchlens.data.datasets import open_set
 
     encoder = pl.load_encoder("tiny-clip", device="cpu")
-    table = measure_set(encoder, open_set("scenes", 5, 24), [EACH_FRAME, "lite:per=frame"], budgets=[0.1], frames=1)
+    table = measure_set(encoder, open_set("scenes", 5, 96), [EACH_FRAME, "lite:per=frame"], budgets=[0.1], frames=1)
     (found,) = [r["vs_random"] for r in rows_of(table) if r["selector"] == "lite:per=frame"]
     assert found["interval"][0] > 0
     assert contender("lite:per=frame").knob == "keep" and BUNDLED.joinpath("tiny-clip.lite.md").is_file()
