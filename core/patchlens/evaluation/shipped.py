@@ -1,6 +1,7 @@
 """Results that ship with the package: how a sweep or the principles are written, and what is on file for an encoder.
 
-Benchmarks are about time and random weights. Of the others a file counts for the weights that it was measured with, and no longer once the weights are others. Knows no model.
+Benchmarks are about time and random weights. Any other file counts for the weights that it was measured with, and no
+longer once the weights are others. Knows no model.
 """
 
 from __future__ import annotations
