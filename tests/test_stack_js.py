@@ -59,7 +59,7 @@ SHOW = """(() => {
   const stage = { name: "oracle", setting: { block: "auto", gradient: "auto", clean: "none", sign: data.sign } };
   const model = { stages: [stage], extra: 0, manifest: { grid: data.grid, seed: data.seed } };
   return data.ways.map(([gradient, place, clean]) => {
-    found.show(model, { gradient, place, clean });
+    found.show(model, { gradient, place, clean, sign: data.sign });
     const { setting, unit, values, order } = stage;
     const arrays = { values: Array.from(values), order: Array.from(order) };
     return { ...arrays, knobs: { ...setting }, unit, read: found.read(setting), extra: model.extra };

@@ -10,7 +10,9 @@ import gradio as gr
 from patchlens.cli import parse_span
 
 from patchlens_app.asks import SAMPLE, UPLOAD, Ask
+from patchlens_app.clips import clips
 from patchlens_app.jobs import Steps
+from patchlens_app.judges import agree
 from patchlens_app.offer import encoders_on_offer, selectors_on_offer
 from patchlens_app.runs import Runs, sentence
 
@@ -135,8 +137,9 @@ class Api:
             seed: for random choices
             span: seconds START:END; empty for all of it
             question: "faithfulness" (deletion and insertion curves against chance), "rivals" (the plan's tokens against the
-                oracle's, LITE's and random ones), "blocks" (the oracle's cost and accuracy by block), or "residual" (each
-                frame's cosine with and without the residual token; GMACs per frame by eq. (1) and as torch counts them)
+                oracle's, LITE's and random ones), "blocks" (the oracle's cost and accuracy by block), "residual" (each
+                frame's cosine with and without the residual token; GMACs per frame by eq. (1) and as torch counts them),
+                or "holding" (the label's probability by kept share, in the plan's order, the oracle's and random ones)
         Returns:
             the answer as JSON
         """
@@ -189,6 +192,15 @@ class Api:
         """
         yield from _result(lambda stop: self.runs.glance({"source": f"{UPLOAD}{video}"}, stop))
 
+    def clips(self) -> dict[str, Any]:
+        """The samples side by side, easy and hard: for each how its label's probability holds by kept share.
+
+        Returns:
+            {"encoder", "clips": for each sample its full run, curves in the order of several selectors and at random, the
+            share each needs, and how the oracle's value is spread}
+        """
+        return clips()
+
     def samples(self) -> list[dict[str, Any]]:
         """The clips that come with the server: name, the class each shows (or none), a note."""
         from patchlens_app.samples import samples
@@ -217,18 +229,6 @@ class Api:
             return self.runs.ask(data)
 
         return make
-
-
-def agree(first: Any, second: Any) -> dict[str, Any]:
-    """How two masks, bool (N,), agree: the share of equal decisions, and the counts of both, only one, only the other."""
-    both, one, other = first & second, first & ~second, second & ~first
-    same = float((first == second).float().mean())
-    return {
-        "same": round(same, 6),
-        "both": int(both.sum()),
-        "only_first": int(one.sum()),
-        "only_second": int(other.sum()),
-    }
 
 
 def _result(begin: Callable[[threading.Event], Steps]) -> Iterator[Any]:

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from patchlens_app.clips import clips
 from patchlens_app.jobs import Steps
 from patchlens_app.runs import Runs, sentence
 
@@ -27,7 +28,8 @@ Begin = Callable[[Any, threading.Event], Steps]
 
 def doors(runs: Runs) -> list[Route]:
     """Routes under /patchlens, all POST with JSON, so that no page of another origin can use them."""
-    ways = {"run": _run, "settle": _settle, "save": _save, "glance": _glance, "judge": _judge, "ground": _ground}
+    ways = {"run": _run, "settle": _settle, "save": _save, "glance": _glance, "judge": _judge, "ground": _ground,
+            "clips": _clips}  # fmt: skip
 
     def door(way: Callable[[Runs, Any, threading.Event], Steps]) -> Callable[[Request], Any]:
         async def opened(request: Request) -> Response:
@@ -72,6 +74,11 @@ def _save(runs: Runs, data: Any, stop: threading.Event) -> Steps:
 
 def _glance(runs: Runs, data: Any, stop: threading.Event) -> Steps:
     return {"kind": "glance", **(yield from runs.glance(data, stop))}, b""
+
+
+def _clips(runs: Runs, data: Any, stop: threading.Event) -> Steps:
+    yield "read", 0.0
+    return {"kind": "clips", **clips()}, b""
 
 
 async def answer(request: Request, begin: Begin) -> Response:

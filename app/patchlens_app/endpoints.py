@@ -32,5 +32,5 @@ def endpoints(runs: Runs) -> None:
         button.click(api.judge, [*run, question], report, api_name="judge", **model)
         button.click(api.ground, [*run, sentence], report, api_name="ground", **model)
         button.click(api.thumbnails, video, report, api_name="thumbnails", concurrency_limit=2, show_progress="hidden")
-        for name in ("samples", "encoders", "selectors"):
+        for name in ("clips", "samples", "encoders", "selectors"):
             button.click(getattr(api, name), None, report, api_name=name, **light)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from patchlens.cache import Cache
     from patchlens.types import Trace
 
-KINDS = ("faithfulness", "rivals", "blocks", "residual")
+KINDS = ("faithfulness", "rivals", "blocks", "residual", "holding")
 Judged = tuple[dict[str, Any], bytes]
 
 
@@ -22,6 +22,7 @@ def judge(kind: str, trace: Trace, cache: Cache, check: Callable[[], None]) -> J
     rivals        its tokens against the oracle's, LITE's and random ones at the same count (`evaluation.rivals`)
     blocks        the oracle's maps of all blocks, signed, gradients x (blocks + 1) x N (`evaluation.stack`)
     residual      what P-frames get out of the residual token, and what a frame costs (`evaluation.leaning`)
+    holding       its answer by kept share, in its own order, the oracle's and random ones (`evaluation.holding`)
     """
     encoder = encoder_of(trace)
     if kind == "faithfulness":
@@ -32,6 +33,10 @@ def judge(kind: str, trace: Trace, cache: Cache, check: Callable[[], None]) -> J
         from patchlens.evaluation.rivals import rivals
 
         return rivals(trace, encoder, check=check, store=cache), b""
+    if kind == "holding":
+        from patchlens.evaluation.holding import holding
+
+        return holding(trace, encoder, check=check, store=cache), b""
     if kind == "residual":
         from patchlens.evaluation.leaning import leaning
 
@@ -47,6 +52,18 @@ def ground(trace: Trace, sentence: str) -> dict[str, Any]:
     from patchlens.evaluation.searched import searched
 
     return searched(trace, encoder_of(trace), sentence)
+
+
+def agree(first: Any, second: Any) -> dict[str, Any]:
+    """How two masks, bool (N,), agree: the share of equal decisions, and the counts of both, only one, only the other."""
+    both, one, other = first & second, first & ~second, second & ~first
+    same = float((first == second).float().mean())
+    return {
+        "same": round(same, 6),
+        "both": int(both.sum()),
+        "only_first": int(one.sum()),
+        "only_second": int(other.sum()),
+    }
 
 
 def encoder_of(trace: Trace) -> Any:

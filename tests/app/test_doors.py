@@ -63,7 +63,7 @@ def test_the_oracles_maps_of_all_blocks_come_as_bytes(client: TestClient) -> Non
     asked = {"source": "sample:pan", "selector": "chosen:tokens=0-99", "question": "blocks"}
     (*_, told), raw = messages(client.post("/patchlens/judge", json=asked).content)
     found = told["found"]
-    maps = np.frombuffer(raw, "<f4").reshape(len(found["gradients"]), found["blocks"], 512)
+    maps = np.frombuffer(raw, "<f4").reshape(len(found["gradients"]), found["blocks"] + 1, 512)
     assert np.isfinite(maps).all() and maps.any(2).all() and len(found["accuracy"]) >= found["blocks"]
 
 

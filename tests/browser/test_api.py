@@ -15,7 +15,8 @@ from patchlens.encoders.catalog import CATALOG, on_disk
 from patchlens.export import write_mp4
 from traces import moving_square
 
-NAMES = {"/analyze", "/compare", "/export", "/judge", "/ground", "/thumbnails", "/samples", "/encoders", "/selectors"}
+NAMES = {"/analyze", "/compare", "/export", "/judge", "/ground", "/thumbnails", "/clips", "/samples", "/encoders",
+         "/selectors"}  # fmt: skip
 SCHEDULE = {"video": None, "encoder": "tiny-clip", "selector": "residualvit:n=2,p=0.85", "frames": 7}
 needs_weights = pytest.mark.skipif(not on_disk(CATALOG["tiny-video"]), reason="tiny-video's weights are not there")
 
@@ -99,8 +100,16 @@ def test_judge(client: Client) -> None:
     assert blocks["blocks"] == 6 and blocks["auto"]["gradient"] == "own" and len(blocks["accuracy"]) == 15
     found = client.predict(**SCHEDULE, sample="pan", question="residual", api_name="/judge")
     assert found["token"] == "on" and len(found["with"]) == len(found["without"]) == 7
-    with pytest.raises(AppError, match="faithfulness, rivals, blocks, residual"):
+    found = client.predict(video=None, sample="pan", selector="uniform", question="holding", api_name="/judge")
+    assert set(found["orders"]) == {"oracle", "uniform"} and len(found["random"]["value"]) == len(found["shares"])
+    with pytest.raises(AppError, match="faithfulness, rivals, blocks, residual, holding"):
         client.predict(video=None, sample="pan", selector=plan, question="weather", api_name="/judge")
+
+
+@needs_weights
+def test_clips(client: Client) -> None:
+    found = client.predict(api_name="/clips")
+    assert found["encoder"] == "tiny-video" and "pan" in {clip["clip"] for clip in found["clips"]}
 
 
 @needs_weights

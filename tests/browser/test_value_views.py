@@ -78,19 +78,19 @@ def test_keys_step_through_the_blocks(dashboard: Any) -> None:
 def test_gradient_and_cleaning_change_the_map_without_a_run(dashboard: Any) -> None:
     page = oracle(dashboard)
     first = page.evaluate(HASH)
-    page.locator(".pl-oracle-fields select").nth(2).select_option("edges")
+    page.select_option(".pl-oracle-fields label:has-text('map') select", "edges")
     page.wait_for_function(f"{SPEC}.includes('clean=edges')")
     assert page.evaluate(HASH) != first
-    page.locator(".pl-oracle-fields select").nth(1).select_option("mean")
+    page.select_option(".pl-oracle-fields label:has-text('gradient') select", "mean")
     page.wait_for_function(f"{SPEC} === 'oracle:keep=0.3,block=mean,gradient=mean,clean=edges'")
-    assert "51.6 %" in page.inner_text(CAPTION)
+    assert "51.6 %" in page.inner_text(CAPTION) and "not as this one is cleaned" in page.inner_text(CAPTION)
     assert not [url for url in page.asked if url.endswith("/run")], "only the answer is measured"
     page.wait_for_function(f"{MEASURED} === {SPEC}", timeout=240_000)
 
 
 def test_value_for_another_answer(dashboard: Any) -> None:
     page = oracle(dashboard)
-    label = page.locator(".pl-oracle-fields select").first
+    label = page.locator(".pl-oracle-fields label:has-text('value for') select")
     words = label.locator("option").all_inner_texts()
     assert words[0].startswith("auto: ") and "left to right (what the clip shows)" in words
     label.select_option("growing")
@@ -119,3 +119,39 @@ def test_another_plan_offers_the_oracles_map(dashboard: Any) -> None:
     page.wait_for_function(f"{SPEC} === 'oracle:keep=0.4'", timeout=240_000)
     page.wait_for_selector(BLOCK)
     assert re.search(r"Gini 0\.\d+", page.inner_text(".pl-graph:has-text('Lorenz')"))
+
+
+CARDS = ".pl-clips > li"
+
+
+def test_easy_and_hard_clips_lie_side_by_side_and_follow_the_budget(dashboard: Any) -> None:
+    page = oracle(dashboard)
+    page.wait_for_selector(CARDS)
+    names = page.eval_on_selector_all(CARDS, "cards => cards.map((card) => card.dataset.clip)")
+    assert len(names) == 8 and names[0] == "busy" and set(names[-2:]) == {"noise", "flicker"}, "easiest first, unknown last"
+    words = page.locator(f"{CARDS} > p").all_inner_texts()
+    assert words[0].startswith("Right: oracle from 2 % on, random from ") and words[-1].startswith("Wrong with all tokens")
+    assert page.get_attribute("[data-clip='static camera']", "aria-current") == "true"
+    page.evaluate(f"{APP}.player.set({{ keep: 0.05 }})")
+    page.wait_for_function(f"{APP}.player.model.kept < 40 && !{APP}.player.pending")
+    assert page.locator(f"{CARDS} > p").first.inner_text() != words[0], "the line moves with the slider"
+    classes = page.inner_text(".pl-hardness")
+    assert "undecided" in classes and "hard 2.9 [1.2, 5.1]" in classes
+
+
+def test_a_click_opens_the_clip_under_the_same_plan(dashboard: Any) -> None:
+    page = dashboard(ROOM + "attention%3Akeep%3D0.2")
+    page.wait_for_selector(CARDS)
+    assert "attention" in page.inner_text(f"{CARDS} >> nth=0")
+    page.click("[data-clip='two things'] button")
+    page.wait_for_function("document.querySelector('.pl-title').textContent.startsWith('two things')", timeout=240_000)
+    page.wait_for_function(f"{SPEC} === 'attention:keep=0.2'")
+    page.wait_for_selector("[data-clip='two things'][aria-current]")
+
+
+@pytest.mark.slow
+def test_the_clip_on_the_screen_is_put_beside_them(dashboard: Any) -> None:
+    page = dashboard(ROOM + "oracle%3Akeep%3D0.3%2Cblock%3D5")
+    page.click("[data-ask=holding]")
+    page.wait_for_function("document.querySelectorAll('.pl-clips > li').length === 9", timeout=240_000)
+    assert page.inner_text(f"{CARDS} >> nth=0").startswith("static camera")

@@ -69,6 +69,8 @@ class App {
       changed: () => this.changed(),
       own: () => Boolean(this.desk.clip.clip?.sha256),
       encoder: () => this.desk.asked.encoder,
+      plan: () => this.player.model?.spec ?? this.desk.plan,
+      clips: () => post("clips", {}),
       judge: (question, plan, signal) => post("judge", { ...this.ask(plan), question }, { signal }),
     });
     this.node = el(

@@ -62,22 +62,28 @@ const ALL_ROOMS = {
   },
 };
 
-/** What the Token value room asks of the page: which class a sample shows, and a clip seen by an encoder that reads. */
-function valueRoom({ samples, encoders }, host) {
+/** What the Token value room asks of the page: what is known of the samples, and a clip seen by an encoder that reads. */
+function valueRoom({ samples, encoders, principles }, host) {
+  const sample = (clip) => samples.find(({ name }) => name === clip);
   const reads = (name) => Boolean(encoders.find((encoder) => encoder.name === name)?.reads);
   const ask = (label) => {
     const encoder = reads(host.encoder()) ? host.encoder() : FRAMES;
     host.show({ encoder, label, plans: ["oracle:keep=0.3"], view: { mode: "value" } });
   };
   return {
-    truth: (clip) => samples.find(({ name }) => name === clip)?.label ?? null,
+    truth: (clip) => sample(clip)?.label ?? null,
     sentence: { encoder: FRAMES, reads, ask },
+    clips: host.clips,
+    thumb: (clip) => sample(clip)?.thumb ?? "",
+    open: (clip) => host.show({ sample: clip, encoder: VIDEO, plans: [host.encoder() === VIDEO ? host.plan() : "oracle:keep=0.3"] }),
+    principles,
   };
 }
 
 export class Rooms {
   /** host: show(scene) sets up clip and plans, changed() hears of a new room, own() says whether a person's clip is shown,
-   * judge(question, plan, signal) asks the server about a run, encoder() names the one that is chosen. */
+   * judge(question, plan, signal) asks the server about a run, encoder() and plan() are the chosen ones,
+   * clips() brings what is measured of the samples. */
   constructor(about, player, host) {
     Object.assign(this, { player, host, current: "explore", detach: () => {} });
     this.views = Object.fromEntries(Object.entries(ALL_ROOMS).map(([id, room]) => [id, room.view?.(about, host) ?? null]));

@@ -20,8 +20,8 @@ export class BlockGraph {
     this.node = this.graph.node;
   }
 
-  /** Draw a stack's table for a gradient and a kind of label, a place marked. */
-  draw(stack, gradient, marked, label, colours) {
+  /** Draw a stack's table for a gradient and a kind of label, a place marked; `plain`: the map shown is one of the table's. */
+  draw(stack, { gradient, marked, label, plain }, colours) {
     this.places = stack.blocks + 1;
     const x = (place) => (place + 0.5) / this.places;
     const xticks = Array.from({ length: this.places }, (_, i) => [x(i), i < stack.blocks ? String(i) : "mean"]);
@@ -45,7 +45,8 @@ export class BlockGraph {
         pen.dot(x(place), BLOCK_TALL * mean, colour, place === marked ? 6 : 4 - i);
       });
     });
-    this.graph.say(wordsOf(stack, gradient, marked, label, ratios));
+    const other = plain ? "" : " Measured on maps as they are, not as this one is cleaned or counted.";
+    this.graph.say(wordsOf(stack, gradient, marked, label, ratios) + other);
   }
 }
 

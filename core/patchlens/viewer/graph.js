@@ -7,15 +7,17 @@ import { el } from "./dom.js";
 import { fitCanvas } from "./knobs.js";
 import { hatch } from "./palette.js";
 
-const [LEFT, RIGHT, TOP, BOTTOM] = [44, 16, 20, 34]; // CSS pixels around the plotted area
+const EDGES = { left: 44, right: 16, top: 20, bottom: 34 }; // CSS pixels around the plotted area
+const BARE = { left: 0, right: 0, top: 0, bottom: 0 };
 const FONT = "11px ui-sans-serif, system-ui, sans-serif";
 
 export class Graph {
-  /** `more` are attributes of the canvas. */
-  constructor(title, more = {}) {
+  /** `more` are attributes of the canvas, `edges` the pixels around the plotted area where they differ. */
+  constructor(title, more = {}, edges = {}) {
+    this.edges = { ...EDGES, ...edges };
     this.canvas = el("canvas.pl-graph-canvas", { role: "img", ...more });
     this.caption = el("figcaption.pl-note");
-    this.node = el("figure.pl-graph", {}, el("h3", {}, title), this.canvas, this.caption);
+    this.node = el("figure.pl-graph", {}, title && el("h3", {}, title), this.canvas, this.caption);
   }
 
   /** Say what the graph shows, below it and to those who cannot see it. */
@@ -35,8 +37,9 @@ export class Graph {
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     const [width, height] = [this.canvas.width / ratio, this.canvas.height / ratio];
     context.clearRect(0, 0, width, height);
-    const area = frame ? { x0: LEFT, x1: width - RIGHT, y0: height - BOTTOM, y1: TOP } : { x0: 0, x1: width, y0: height, y1: 0 };
-    const pen = new Pen(context, area, colours);
+    const { left, right, top, bottom } = frame ? this.edges : BARE;
+    const area = { x0: left, x1: width - right, y0: height - bottom, y1: top };
+    const pen = new Pen(context, area, colours, width);
     if (frame) pen.axes(xticks, yticks, xname, yname);
     return pen;
   }
@@ -44,14 +47,14 @@ export class Graph {
   /** The share of the plotted width under a pointer. */
   shareAt(event) {
     const { left, width } = this.canvas.getBoundingClientRect();
-    return (event.clientX - left - LEFT) / (width - LEFT - RIGHT);
+    return (event.clientX - left - this.edges.left) / (width - this.edges.left - this.edges.right);
   }
 }
 
 /** What draws inside a graph's frame. */
 class Pen {
-  constructor(context, area, colours) {
-    Object.assign(this, { context, area, colours });
+  constructor(context, area, colours, width) {
+    Object.assign(this, { context, area, colours, width });
   }
 
   x(share) {
@@ -71,8 +74,8 @@ class Pen {
     const { context, area, colours } = this;
     Object.assign(context, { font: FONT, fillStyle: colours.muted, textAlign: "center", textBaseline: "top" });
     for (const [share, words] of xticks) {
-      const most = area.x1 + RIGHT - context.measureText(words).width / 2; // the last one stays on the canvas
-      context.fillText(words, Math.min(this.x(share), most), area.y0 + 5);
+      const half = context.measureText(words).width / 2; // the last one stays on the canvas
+      context.fillText(words, Math.min(this.x(share), this.width - half), area.y0 + 5);
     }
     context.fillText(xname, (area.x0 + area.x1) / 2, area.y0 + 19);
     Object.assign(context, { textAlign: "right", textBaseline: "middle" });
@@ -107,6 +110,22 @@ class Pen {
     context.setLineDash(dash);
     context.stroke();
     context.setLineDash([]);
+  }
+
+  /** A line down at a share of the width. */
+  upright(x, colour, style) {
+    this.line([[x, 0], [x, 1]], colour, style); // prettier-ignore
+  }
+
+  /** The area between two lines of as many [x, y] pairs, tinted. */
+  band(low, high, colour) {
+    const { context } = this;
+    context.beginPath();
+    [...low, ...high.toReversed()].forEach(([x, y], i) => (i ? context.lineTo(this.x(x), this.y(y)) : context.moveTo(this.x(x), this.y(y))));
+    context.globalAlpha = 0.18;
+    context.fillStyle = colour;
+    context.fill();
+    context.globalAlpha = 1;
   }
 
   /** A dot with a rim. */

@@ -8,6 +8,7 @@ import { planSpec } from "./plan.js";
 import { oracleOf, Stack } from "./stack.js";
 
 const GRADIENTS = { own: "each token's own", mean: "mean over tokens (LITE)" };
+const SIGNS = { positive: "what speaks for it", either: "for or against it" };
 const CLEANS = { none: "as it is", edges: "edges halved", peaks: "isolated peaks removed", sharpen: "sharpened", rank: "ranks" };
 
 export class OraclePanel {
@@ -31,8 +32,9 @@ export class OraclePanel {
     const options = (names) => Object.entries(names).map(([value, words]) => el("option", { value }, words));
     this.label = el("select", { onchange: () => this.explain(this.label.value) });
     this.gradient = el("select", { onchange: () => this.pick({ gradient: this.gradient.value }, true) }, options(GRADIENTS));
+    this.sign = el("select", { onchange: () => this.pick({ sign: this.sign.value }, true) }, options(SIGNS));
     this.clean = el("select", { onchange: () => this.pick({ clean: this.clean.value }, true) }, options(CLEANS));
-    const named = [["value for", this.label], ["gradient", this.gradient], ["map", this.clean]]; // prettier-ignore
+    const named = [["value for", this.label], ["gradient", this.gradient], ["counts", this.sign], ["map", this.clean]]; // prettier-ignore
     const nodes = named.map(([name, control]) => el("label.pl-field", {}, el("span", {}, name), control));
     this.labelField = nodes[0];
     return el("div.pl-oracle-fields", {}, nodes);
@@ -105,12 +107,14 @@ export class OraclePanel {
     const { gradient, place } = stack.read(stage.setting);
     this.offer(model, stack, stage.setting.label);
     this.gradient.value = gradient;
+    this.sign.value = stage.setting.sign;
     this.clean.value = stage.setting.clean;
     Object.assign(this.range, { max: stack.blocks, value: place ?? stack.blocks });
     this.where.textContent = place === null ? stage.setting.block : blockName(stack, place);
     this.range.setAttribute("aria-valuetext", this.where.textContent);
     this.graph.node.hidden = !stack.accuracy;
-    if (stack.accuracy) this.graph.draw(stack, gradient, place, this.kind(model), colours);
+    const plain = stage.setting.sign === "positive" && stage.setting.clean === "none";
+    if (stack.accuracy) this.graph.draw(stack, { gradient, marked: place, label: this.kind(model), plain }, colours);
     else if (!this.says.textContent) this.says.textContent = `Nobody has measured ${encoder.name} by block: how true a block's map is here, “Is the map true here?” below measures on this clip.`;
   }
 
@@ -132,7 +136,8 @@ export class OraclePanel {
     if (!stack) return; // another plan has come, whose maps are still on their way
     const { setting } = oracleOf(player.model);
     const { gradient, place } = stack.read(setting);
-    stack.show(player.model, { gradient, place: place ?? stack.blocks, clean: setting.clean, ...change });
+    const { clean, sign } = setting;
+    stack.show(player.model, { gradient, place: place ?? stack.blocks, clean, sign, ...change });
     if (["dim", "outline"].includes(player.mode)) player.setMode("value");
     player.moved();
     if (release) player.released();

@@ -6,15 +6,15 @@ import { el, fill } from "./dom.js";
 import { factsOf } from "./inspect.js";
 import { scale } from "./palette.js";
 
-/** name -> {label, legend, bar: with the scale, absent(player): why not now, or null, rare: then not offered either} */
+/** name -> {label, legend, bar: with the scale, and what stands at its ends, absent(player): why not now, or null, rare: then not offered either} */
 export const OVERLAYS = {
   dim: { label: "Dimmed", legend: "Clear: kept. Dark and hatched: dropped." },
   outline: { label: "Outline", legend: "Inside the line: kept. Hatched: dropped." },
-  value: { label: "Values", legend: "rank of the value among all of this clip, from the lowest to the highest", bar: true },
+  value: { label: "Values", legend: "share of this clip's tokens that are worth less: 0 none, 1 all others", bar: ["0", "1"] },
   runs: {
     label: "Run lengths",
     legend: "from one tubelet to the whole clip; a number says how many tubelets a kept patch stands for",
-    bar: true,
+    bar: ["", ""],
     absent: ({ model }) => (model.keep.runs ? null : "This plan has no run lengths."),
   },
   motion: {
@@ -69,7 +69,7 @@ export class Overlay {
   explain(player) {
     const { bar, legend } = OVERLAYS[player.mode];
     const words = typeof legend === "function" ? legend(player) : legend;
-    fill(this.legend, bar ? scaleBar() : null, words);
+    fill(this.legend, bar && [bar[0], scaleBar(), bar[1]], words);
   }
 
   /** The facts of the patch under the cursor (else of the last pin) in one line. */

@@ -43,11 +43,11 @@ export class Stack {
   }
 
   /** Have a model's oracle take its values from another place, or clean them otherwise; the caller decides anew. */
-  show(model, { gradient, place, clean }) {
+  show(model, { gradient, place, clean, sign }) {
     const stage = oracleOf(model);
     const { place: before } = this.read(stage.setting);
-    Object.assign(stage.setting, this.knobs(gradient, place), { clean });
-    const either = stage.setting.sign === "either"; // also what speaks against the answer
+    Object.assign(stage.setting, this.knobs(gradient, place), { clean, sign });
+    const either = sign === "either"; // also what speaks against the answer
     const unit = this.units[this.gradients.indexOf(gradient)][place];
     stage.unit = either ? unit.replace(/^(.+?) of /, "|$1| of ") : unit;
     model.extra += this.gmacs[place] - this.gmacs[before ?? place];

@@ -1,6 +1,7 @@
 /**
  * The room of token value: choose tokens by hand, how values are spread, and whether the map is true on this clip.
  */
+import { ClipsPanel } from "./clips_panel.js";
 import { el, number, percent } from "./dom.js";
 import { FaithPanel } from "./faith_panel.js";
 import { Graph } from "./graph.js";
@@ -12,16 +13,16 @@ import { gini, keptValue, lorenz, worths } from "./value_figures.js";
 const BINS_OF_VALUE = 48;
 
 export class ValueRoom {
-  /** judge(question, spec, signal) asks the server about a plan; for `more` see `OraclePanel`. */
+  /** judge(question, spec, signal) asks the server about a plan; for `more` see `OraclePanel` and `ClipsPanel`. */
   constructor(judge, more) {
-    this.panels = [new OraclePanel(judge, more), new PaintPanel(judge), new FaithPanel(judge)];
+    this.panels = [new OraclePanel(judge, more), new PaintPanel(judge), new FaithPanel(judge), new ClipsPanel(judge, more)];
     this.heading = el("h2", {}, "How value is spread");
     this.graphs = [new Graph("Values of the tokens"), new Graph("Lorenz curve")];
     this.note = el("p.pl-note");
     const views = el("div.pl-graphs", {}, this.graphs.map((graph) => graph.node)); // prettier-ignore
     this.spreads = el("div.pl-part", {}, this.heading, views, this.note);
-    const [oracle, paint, faith] = this.panels.map(({ node }) => node);
-    this.node = el("section.pl-section", { "aria-label": "Token value" }, oracle, this.spreads, paint, faith);
+    const [oracle, paint, faith, clips] = this.panels.map(({ node }) => node);
+    this.node = el("section.pl-section", { "aria-label": "Token value" }, oracle, this.spreads, paint, faith, clips);
   }
 
   build(player) {
