@@ -19,7 +19,7 @@ LAYERS = [
     "lazy clip results types",
     "limits container sampling upright decoding motion cuts album moved export reading thumbnails wire worker video",
     "knobs registry interleave adaptive keep specs cache flops merge",  # flops is arithmetic: it knows types alone
-    "encoders selectors mergers gradcam attention ranker glance cleaning attributions",
+    "encoders selectors mergers gradcam attention ranker glance pruner cleaning attributions",
     "metrics assembly recall pipeline streaming data",
     "training evaluation",
     "views outputs listing",

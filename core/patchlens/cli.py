@@ -19,6 +19,7 @@ from patchlens import __version__
 from patchlens.commands import bench, evaluate, faithfulness, lessons, study, train_lite, train_reference, train_video
 from patchlens.commands import features as extraction
 from patchlens.commands import ground as grounding
+from patchlens.commands import train_pruner as pruning
 from patchlens.commands import train_residual as distilling
 from patchlens.commands import train_rlt as run_length
 
@@ -51,6 +52,7 @@ train.command("tiny-clip")(train_reference.tiny_clip_command)
 train.command("video")(train_video.train_video_command)
 train.command("lite")(train_lite.train_lite_command)
 train.command("glance")(train_lite.train_glance_command)
+train.command("pruner")(pruning.train_pruner_command)
 train.command("residual")(distilling.train_residual_command)
 train.command("rlt")(run_length.train_rlt_command)
 

@@ -169,6 +169,28 @@ def sta_schedule(
     return out
 
 
+def pruned_blocks(depth: int) -> list[int]:
+    """The blocks before which DynamicViT drops tokens: at a quarter, half and three quarters of the depth.
+
+    3, 6 and 9 of 12, as in the paper; fewer in a model of less than four blocks, for block 0 has seen nothing yet.
+    """
+    return sorted({i * depth // 4 for i in (1, 2, 3)} - {0})
+
+
+def pruned_schedule(length: int, depth: int, rho: float, protected: int = 0) -> Schedule:
+    """(attention, MLP) lengths per block when a share `rho` of the unprotected tokens goes on before three blocks.
+
+    At least one goes on. Departure: each stage rounds down what the one before left, where the paper rounds n rho^i, so
+    that a length follows from the one before it. Source: Rao et al. 2021, sec. 3.4.
+    """
+    out = []
+    for block in range(depth):
+        if block in pruned_blocks(depth):
+            length = protected + max(1, int((length - protected) * rho + 1e-9))
+        out.append((length, length))
+    return out
+
+
 def schedule_cost(config: Shape, schedule: Schedule, embedded: int, head: bool = True) -> Cost:
     """Cost of one segment whose sequence (prefix included) shrinks by `schedule`, inside or behind blocks."""
     width = config.width

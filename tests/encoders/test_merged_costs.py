@@ -14,7 +14,7 @@ from patchlens.types import Grid
 
 
 @pytest.mark.parametrize("embeds_all", [False, True])
-@pytest.mark.parametrize("spec", ["tome:r=2", "tome:r=3,schedule=decreasing", "sta:r=1", "vidtldr"])
+@pytest.mark.parametrize("spec", ["tome:r=2", "tome:r=3,schedule=decreasing", "sta:r=1", "vidtldr", "pruner:rho=0.7"])
 def test_the_table_is_the_cost(spec: str, embeds_all: bool) -> None:
     encoder, merger, grid = toys.space_time(), parse_merger(spec), Grid(4, 3, 5, 2, 4)
     front, depth = encoder.config.prefix, encoder.config.depth

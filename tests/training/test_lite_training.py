@@ -7,35 +7,18 @@ from dataclasses import replace
 
 import pytest
 import torch
-import toys
-from patchlens.data.samples import Footage, Sample, SampleSet
 from patchlens.evaluation.budgets import contender
 from patchlens.evaluation.overlap import spearman
 from patchlens.glance import GlanceConfig, glance_for
-from patchlens.limits import VideoError
 from patchlens.ranker import rank, ranker_for
 from patchlens.training import glance, lite
 from patchlens.training import maps as maps_module
 from patchlens.training.loop import fit
 from patchlens.training.ranks import Share
 from safetensors import safe_open
+from toy_clips import toy_set
 
 RECIPE = lite.Recipe(batch=4, epochs=30, hidden=(16, 8), lr=2e-2)
-
-
-def toy_set(count: int, labels: bool = True, broken: tuple[int, ...] = ()) -> SampleSet:
-    """Random clips; the class shows in their brightness."""
-
-    def sample(i: int) -> Sample:
-        def make(wanted):
-            if i in broken:
-                raise VideoError(f"clip {i} is damaged.")
-            clip = toys.clip(wanted.frames, 100 + i, wanted.size_hw)
-            return Footage(replace(clip, frames=(clip.frames // 6 + 35 * (i % 6)).to(torch.uint8)))
-
-        return Sample(f"clip {i}", toys.CLASSES[i % 6] if labels else None, make)
-
-    return SampleSet("toys", tuple(sample(i) for i in range(count)))
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ export class CompareDialog {
       return el("button.pl-choice", { type: "button", onclick: choose }, el("strong", {}, name), el("span", {}, summary));
     };
     const merger = (spec) => {
-      const words = "merges tokens inside the encoder's blocks; behind a selector as a whole plan, below";
+      const words = "merges or drops tokens inside the encoder's blocks; behind a selector as a whole plan, below";
       return el("button.pl-choice", { type: "button", onclick: () => this.take(spec) }, el("strong", {}, spec), el("span", {}, words));
     };
     fill(this.list, this.selectors.map(button), this.mergers.map(merger));

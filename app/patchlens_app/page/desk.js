@@ -66,7 +66,7 @@ export class Desk {
       frames: "frames to sample",
       seed: "for random choices",
       plan: "several selectors in turn; replaces the selector above",
-      merger: "joins tokens inside the encoder's blocks",
+      merger: "joins or drops tokens inside the encoder's blocks",
     };
     const rows = Object.entries(this.fields).map(([name, input]) =>
       el("label.pl-field", { title: words[name] }, el("span", {}, name), input),

@@ -176,6 +176,11 @@ def glance_file(name: str) -> Path:
     return BUNDLED / f"{name}.glance.safetensors"
 
 
+def pruner_file(name: str) -> Path:
+    """Where the trained pruner (DynamicViT) that ships for a model lies, or would lie."""
+    return BUNDLED / f"{name}.pruner.safetensors"
+
+
 def family_of(name: str) -> tuple[str, str]:
     """Family of a model and its name there: "timm:vit_x" -> ("timm", "vit_x").
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from patchlens.encoders.batches import interleaved, packed
-from patchlens.encoders.catalog import glance_file, selector_file
+from patchlens.encoders.catalog import glance_file, pruner_file, selector_file
 from patchlens.encoders.loaded import Loaded
 from patchlens.encoders.patches import cut, fit_frames, frame_choice, normalise
 from patchlens.encoders.vit import Check, Output, ViT
@@ -78,10 +78,10 @@ class Encoder:
     def offers(self) -> frozenset[str]:
         """What this encoder can give a selector."""
         offers = {"embeddings", "gradients", "attention"} | ({"logits"} if self.explains else set())
-        if self.loaded.weights == "bundled" and selector_file(self.name).is_file():
-            offers.add("a trained selector")
-        if self.loaded.weights == "bundled" and glance_file(self.name).is_file():
-            offers.add("a trained glance")
+        if self.loaded.weights == "bundled":
+            trained = {"a trained selector": selector_file, "a trained glance": glance_file,
+                       f"a pruner trained for {self.name}": pruner_file}  # fmt: skip
+            offers |= {what for what, file in trained.items() if file(self.name).is_file()}
         offers |= {"class_token"} if self.config.pool == "cls" else set()
         offers |= {"residual_token"} if self.tokenizer is not None else set()
         return frozenset(offers | {"frames" if self.segments == "frame" else "space-time attention"})

@@ -2,9 +2,9 @@
 
 A selector with a `keep` knob takes the budget as it is. One that decides by a threshold (RLT) has no budget: its
 threshold is solved on the scores of the whole set, so that the mean keep ratio is the nearest that it can reach. A merger
-keeps all tokens at first and ever fewer later: its r is solved so that the mean share of tokens over all blocks is nearest
-to the budget. Anything else (a plan of several selectors, with or without a merger at its end, a schedule, or a spec that
-names its knob: `rlt:tau=0.1`) runs as written. Knows no model and no data.
+keeps all tokens at first and ever fewer later: its dial (r, rho) is solved so that the mean share of tokens over all blocks
+is nearest to the budget. Anything else (a plan of several selectors, with or without a merger at its end, a schedule, or a
+spec that names its knob: `rlt:tau=0.1`) runs as written. Knows no model and no data.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Contender:
     """A plan, the name its rows carry, and the knob that a budget sets (None: it runs as written).
 
     solved: the knob is a threshold to be solved per set; seeded: its choice is random, so it runs with several seeds;
-    merger: what shortens the sequence inside the blocks (then the knob is its r).
+    merger: what shortens the sequence inside the blocks (then the knob is its dial).
     """
 
     plan: Plan
@@ -43,10 +43,10 @@ class Contender:
         return Plan((replace(self.plan.selectors[0], **{self.knob: float(value)}),))
 
     def merger_at(self, value: float | None) -> Merger | None:
-        """The merger with its r at `value`."""
+        """The merger with its dial at `value`."""
         if self.knob is None or value is None or self.merger is None:
             return self.merger
-        return replace(self.merger, **{self.knob: int(value)})
+        return replace(self.merger, **{self.knob: value})
 
     def spec(self, value: float | None) -> str:
         """Plan and merger with the knob at `value`, in the grammar."""
@@ -74,11 +74,17 @@ def contender(spec: str | Any) -> Contender:
 
 
 def _with_merger(spec: str, plan: Plan, merger: Merger, seeded: bool) -> Contender:
-    """A merger alone has its r solved, unless the spec says it; behind selectors it runs as written."""
+    """A merger alone has its dial solved, unless the spec says it; behind selectors it runs as written."""
     *selectors, last = spec.split("+")
-    if selectors or "r=" in last.replace(" ", ""):
+    name = dial(merger).name
+    if selectors or f"{name}=" in last.replace(" ", ""):
         return Contender(plan, way_spec(plan, merger), seeded=seeded, merger=merger)
-    return Contender(plan, without(spec_of(merger), "r"), "r", merger=merger)
+    return Contender(plan, without(spec_of(merger), name), name, merger=merger)
+
+
+def dial(merger: Merger) -> Knob:
+    """The knob that says how much a merger takes away: its first numeric one."""
+    return next(k for k in knobs_of(type(merger)) if k.kind in ("int", "float"))
 
 
 def without(spec: str, knob: str) -> str:
@@ -136,13 +142,16 @@ def reached(ascending: Sequence[np.ndarray], tau: float) -> float:
     return float(np.mean(kept))
 
 
-def solve_merger(merger: Merger, length: int, depth: int, front: int, budget: float) -> int:
-    """The r whose mean share of tokens over the blocks is nearest to `budget`, for sequences of `length` with `front`."""
-    knob = next(k for k in knobs_of(type(merger)) if k.name == "r")
-    tried = range(int(knob.low), min(int(knob.high), length) + 1)
-    return min(
-        tried, key=lambda r: abs(mean_share(replace(merger, r=r).lengths(length, depth, front), front) - budget)
-    )
+def solve_merger(merger: Merger, length: int, depth: int, front: int, budget: float) -> float:
+    """The dial whose mean share of tokens over the blocks is nearest to `budget`; of `length` tokens `front` must stay."""
+    knob = dial(merger)
+    steps = round((min(knob.high, length) - knob.low) / knob.step)
+    tried = [knob.check(round(knob.low + i * knob.step, 6)) for i in range(steps + 1)]
+
+    def off(value: float) -> float:
+        return abs(mean_share(replace(merger, **{knob.name: value}).lengths(length, depth, front), front) - budget)
+
+    return min(tried, key=off)
 
 
 def solved_value(who: Contender, values: Sequence[np.ndarray], budget: float) -> float:

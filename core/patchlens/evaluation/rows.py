@@ -29,7 +29,7 @@ def rows_of(table: Table) -> list[Row]:
     """All rows, the full run ("everything") first.
 
     A row has selector, plan (with its knob's value), budget (asked; None as written), reached (mean K/N), solved (the knob
-    and its value, where a threshold or an r was solved for the budget), n, seeds, views;
+    and its value, where a threshold or a merger's dial was solved for the budget), n, seeds, views;
     top1 and interval (None without labels); agreement with the full run, cosine, kl (nats) and probability of the label,
     with intervals; gmacs per view (reduced run and selector), gmacs_selector, saved; vs_random and vs_all (paired
     difference of top-1, or of the cosine without labels: difference, interval, McNemar p, a word); groups (by class,

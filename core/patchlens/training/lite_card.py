@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from patchlens.data.samples import SampleSet
 from patchlens.encoders.encoder import Encoder
 from patchlens.evaluation.budgets import contender
 from patchlens.evaluation.intervals import mean_interval
+from patchlens.evaluation.job import Table
 from patchlens.evaluation.overlap import SHARES, Overlap
 from patchlens.evaluation.provenance import provenance
 from patchlens.evaluation.rows import EACH_FRAME, metric, rows_of
@@ -52,13 +54,18 @@ def measured(encoder: Encoder, held: SampleSet, recipe: Recipe, path: Path) -> d
     table = measure_set(encoder, held, [*rivals, plan], budgets=BUDGETS, watch=watch, frames=recipe.frames)
     names = ("spearman", *(f"recall {share:g}" for share in SHARES))
     found = [mean_interval(column) for column in table.extra["overlap"][:, 0].T]
-    shown = ("selector", "budget", "reached", "top1", "interval", "cosine", "cosine_interval", "vs_random", "vs_all")
-    rows = [{k: r[k] for k in shown} for r in rows_of(table) if not (apart and r["selector"] == "random")]
-    for row in rows:
-        row["selector"] = row["selector"].partition(":")[0]
     agreement = {name: {"mean": i.mean, "interval": i.ends} for name, i in zip(names, found, strict=True)}
     facts = {"held_out": [len(table.names), held.name], "task": metric(table), "each_frame": apart}
-    return {**facts, "agreement": agreement, "rows": rows}
+    return {**facts, "agreement": agreement, "rows": shown_rows(table, ["random"] * apart)}
+
+
+def shown_rows(table: Table, without: Sequence[str] = (), names: Mapping[str, str] = {}) -> list[dict[str, Any]]:
+    """What a card says of each contender but those `without`; of a spec its name alone (it may hold a path), or `names`."""
+    measured = ("top1", "interval", "cosine", "cosine_interval", "gmacs", "vs_random", "vs_all")
+    shown = ("selector", "budget", "reached", *measured)
+    rows = [r for r in rows_of(table) if r["selector"] not in without]
+    named = lambda spec: names.get(spec, spec.partition(":")[0])  # noqa: E731
+    return [{**{k: r[k] for k in shown}, "selector": named(r["selector"])} for r in rows]
 
 
 def price(ranker: Ranker, encoder: Encoder, grid: Grid) -> dict[str, float]:
@@ -95,11 +102,14 @@ def as_markdown(card: dict[str, Any]) -> str:
         f"of the oracle's best 30 % it finds {told('recall 0.3')} (0.3 by chance), of its best half {told('recall 0.5')}.",
         *(EACH if card["each_frame"] else []),
         "",
-        f"| selector | keep | {task} | against random | against all |",
-        "|---|---|---|---|---|",
-        *(_row(r) for r in card["rows"]),
+        *table_lines(card["rows"], task),
     ]
     return "\n".join(lines) + "\n"
+
+
+def table_lines(rows: Sequence[dict[str, Any]], task: str = "top-1 %") -> list[str]:
+    """The rows of `shown_rows` as a table; `task` is what they measure, in words."""
+    return [f"| selector | keep | {task} | against random | against all |", "|---|---|---|---|---|", *map(_row, rows)]
 
 
 def _row(r: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import { decision, gmacs, merging, perTubelet, planSpec } from "./plan.js";
 
 /**
  * The frontier's curve on which a plan lies, whatever its knob stands at; null where it was not swept. A merger's own curve
- * (its r is the knob) is for the merger alone: behind a selector it lies on the curve of just that plan, if there is one.
+ * (its r or rho is the knob) is for the merger alone: behind a selector it lies on the curve of just that plan, if there is one.
  */
 export function curveOf(frontier, stages, merger = null) {
   const alone = merger && planSpec(stages) === "everything";

@@ -16,7 +16,7 @@ from patchlens.specs import parse_way, way_spec
 from patchlens.types import Trace
 
 MEASURES = {"right": ("top1", "interval", "top-1"), "cosine": ("cosine", "cosine_interval", "cosine to the full run")}
-ALL_TOKENS = {"keep": 1.0, "r": 0}  # the value of a knob that leaves all tokens; no threshold is sure to
+ALL_TOKENS = {"keep": 1.0, "r": 0, "rho": 1.0}  # the value of a knob that leaves all tokens; no threshold is sure to
 
 Frontier = dict[str, Any]
 Point = dict[str, Any]
@@ -85,7 +85,7 @@ def _point(row: Mapping[str, Any], metric: str, knob: str | None = None) -> Poin
 def curve_of(found: Frontier, plan: str) -> dict[str, Any] | None:
     """The curve on which a plan lies, whatever its knob stands at; None where it was not swept.
 
-    A merger stands last in the plan, or alone: then its own curve is meant, whose knob is its r.
+    A merger stands last in the plan, or alone: then its own curve is meant, whose knob is its dial.
     """
     asked = way_spec(*parse_way(plan))
     name = lambda knob: without(asked, knob) if knob and "+" not in asked else asked  # noqa: E731
