@@ -267,3 +267,8 @@ def test_a_point_of_another_selector_is_run_and_measured(dashboard: Any) -> None
     page.wait_for_function(f"{measured}.includes('uniform:keep=0.5')", timeout=WAIT)
     told = page.evaluate(measured)
     assert "rlt:tau=0.1" in told and "uniform:keep=0.3" in told, "the clip's points are kept"
+
+
+def test_a_clip_of_another_length_than_the_swept_ones_says_so(dashboard: Any) -> None:
+    page = dashboard("#v=1&sample=static%20camera&encoder=tiny-clip&plan=uniform:keep=0.3")
+    page.wait_for_selector("text=this clip is 4.0 times as long", timeout=240_000)

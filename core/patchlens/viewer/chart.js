@@ -60,7 +60,7 @@ export class Chart {
     for (const node of [this.wanted.node, this.table.node]) node.hidden = !frontier;
     this.plot.hidden = !frontier || this.plotly === null;
     this.heading.textContent = `${frontier ? qualityOf(frontier) : "Accuracy"} against cost`;
-    fill(this.origin, frontier ? originOf(frontier) : unswept());
+    fill(this.origin, frontier ? originOf(frontier, player.lanes[0].model.manifest.report.gmacs.full) : unswept());
     this.budget.build(player.model);
     if (frontier) this.wanted.build(frontier, (curve) => !this.blocked(curve, { plan: true }));
     this.refreshTables();
@@ -205,6 +205,9 @@ function qualityOf({ measure }) {
   return measure === "top-1" ? "Accuracy" : "Faithfulness";
 }
 
-function originOf({ data, n, date, encoder }) {
-  return `Reference set: ${data}, ${n} clips, ${encoder}, measured ${date.slice(0, 10)}. It is an average; your clip may differ.`;
+/** Where the curves come from; `full` are the GMACs of this clip's full run, where its length tells it from theirs. */
+function originOf({ data, n, date, encoder, full: theirs }, full) {
+  const longer = full / theirs.gmacs;
+  const scaled = Math.abs(longer - 1) > 0.01 ? ` Costs are on their scale: this clip is ${number(longer, 2)} times as long.` : "";
+  return `Reference set: ${data}, ${n} clips, ${encoder}, measured ${date.slice(0, 10)}. It is an average; your clip may differ.${scaled}`;
 }
