@@ -155,3 +155,20 @@ def test_the_clip_on_the_screen_is_put_beside_them(dashboard: Any) -> None:
     page.click("[data-ask=holding]")
     page.wait_for_function("document.querySelectorAll('.pl-clips > li').length === 9", timeout=240_000)
     assert page.inner_text(f"{CARDS} >> nth=0").startswith("static camera")
+
+
+def test_a_selector_is_set_against_the_oracle_in_one_click(dashboard: Any) -> None:
+    page = dashboard(ROOM + "random%3Akeep%3D0.4")
+    page.click(".pl-ways >> text=A selector against the oracle")
+    page.click("text=This plan")
+    page.wait_for_function(f"{APP}.player.lanes.length === 2 && !{APP}.busy", timeout=240_000)
+    assert page.evaluate(f"{APP}.player.state.plans") == ["random:keep=0.4", "oracle:keep=0.4"]
+    assert page.evaluate(f"{APP}.player.mode") == "difference"
+    assert "only A" in page.inner_text(".pl-legend") and "Jaccard" in page.inner_text(".pl-agreement")
+
+
+def test_the_scale_of_values_says_what_0_and_1_mean(dashboard: Any) -> None:
+    page = oracle(dashboard)
+    page.click("button:text-is('Values')")
+    words = " ".join(page.inner_text(".pl-legend").split())
+    assert words == "0 1 share of this clip's tokens that are worth less: 0 none, 1 all others"

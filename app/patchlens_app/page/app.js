@@ -69,6 +69,7 @@ class App {
       changed: () => this.changed(),
       own: () => Boolean(this.desk.clip.clip?.sha256),
       encoder: () => this.desk.asked.encoder,
+      label: () => this.desk.asked.label,
       plan: () => this.player.model?.spec ?? this.desk.plan,
       clips: () => post("clips", {}),
       judge: (question, plan, signal) => post("judge", { ...this.ask(plan), question }, { signal }),

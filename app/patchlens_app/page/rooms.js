@@ -77,12 +77,13 @@ function valueRoom({ samples, encoders, principles }, host) {
     thumb: (clip) => sample(clip)?.thumb ?? "",
     open: (clip) => host.show({ sample: clip, encoder: VIDEO, plans: [host.encoder() === VIDEO ? host.plan() : "oracle:keep=0.3"] }),
     principles,
+    beside: (plans) => host.show({ encoder: host.encoder(), label: host.label(), plans, view: { mode: "difference", pair: [0, 1] } }),
   };
 }
 
 export class Rooms {
   /** host: show(scene) sets up clip and plans, changed() hears of a new room, own() says whether a person's clip is shown,
-   * judge(question, plan, signal) asks the server about a run, encoder() and plan() are the chosen ones,
+   * judge(question, plan, signal) asks the server about a run, encoder(), label() and plan() are the chosen ones,
    * clips() brings what is measured of the samples. */
   constructor(about, player, host) {
     Object.assign(this, { player, host, current: "explore", detach: () => {} });

@@ -14,7 +14,7 @@ export class ClipsPanel {
    * judge(question, spec, signal) asks the server about a plan; clips() brings {encoder, clips: what is measured of the
    * samples}; thumb(name) is a sample's picture; open(name) shows it; principles: what was measured of the encoders.
    */
-  constructor(judge, { clips, thumb, open, principles }) {
+  constructor({ clips, thumb, open, principles }, judge) {
     Object.assign(this, { judge, clips, thumb, open, cards: null, own: null });
     this.list = el("ul.pl-clips");
     this.hardness = new Hardness(principles);

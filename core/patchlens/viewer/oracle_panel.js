@@ -16,7 +16,7 @@ export class OraclePanel {
    * judge(question, spec, signal) asks the server about a plan; truth(clip) names the class that a sample shows, or null;
    * sentence: {encoder, reads(name), ask(words)} sets up an encoder that understands texts.
    */
-  constructor(judge, { truth, sentence }) {
+  constructor({ truth, sentence }, judge) {
     Object.assign(this, { judge, truth, sentence, stacks: new WeakMap(), asked: null });
     this.graph = new BlockGraph((place) => this.pick({ place }, true));
     this.start = el("button.pl-button", { type: "button", onclick: () => this.begin() }, "Show the oracle's map");
@@ -25,7 +25,7 @@ export class OraclePanel {
     const words =
       "What each token adds to an answer, read off the model's gradients at one block or at all of them. Which block is asked " +
       "decides whether the tokens it calls best are better than random ones, or worse.";
-    this.node = el("div.pl-part", {}, el("h2", {}, "The oracle's map"), el("p.pl-note", {}, words), this.start, this.says, this.body, this.asking());
+    this.node = el("div.pl-part", {}, el("h2", {}, "The oracle's map"), el("p.pl-note", {}, words), el("div.pl-saves", {}, this.start), this.says, this.body, this.asking());
   }
 
   fields() {

@@ -69,7 +69,7 @@ export class Overlay {
   explain(player) {
     const { bar, legend } = OVERLAYS[player.mode];
     const words = typeof legend === "function" ? legend(player) : legend;
-    fill(this.legend, bar && [bar[0], scaleBar(), bar[1]], words);
+    fill(this.legend, bar && [el("span", {}, bar[0]), scaleBar(), el("span", {}, bar[1])], words);
   }
 
   /** The facts of the patch under the cursor (else of the last pin) in one line. */

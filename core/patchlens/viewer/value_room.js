@@ -1,6 +1,8 @@
 /**
- * The room of token value: choose tokens by hand, how values are spread, and whether the map is true on this clip.
+ * The room of token value: the oracle's map through the blocks, how values are spread, a selector against the oracle, tokens
+ * chosen by hand, whether the map is true on this clip, and which clips are easy.
  */
+import { AgainstPanel } from "./against_panel.js";
 import { ClipsPanel } from "./clips_panel.js";
 import { el, number, percent } from "./dom.js";
 import { FaithPanel } from "./faith_panel.js";
@@ -13,16 +15,27 @@ import { gini, keptValue, lorenz, worths } from "./value_figures.js";
 const BINS_OF_VALUE = 48;
 
 export class ValueRoom {
-  /** judge(question, spec, signal) asks the server about a plan; for `more` see `OraclePanel` and `ClipsPanel`. */
+  /** judge(question, spec, signal) asks the server about a plan; for `more` see the panels. */
   constructor(judge, more) {
-    this.panels = [new OraclePanel(judge, more), new PaintPanel(judge), new FaithPanel(judge), new ClipsPanel(judge, more)];
+    const [oracle, against, clips] = [OraclePanel, AgainstPanel, ClipsPanel].map((Panel) => new Panel(more, judge));
+    const [paint, faith] = [new PaintPanel(judge), new FaithPanel(judge)];
+    this.panels = [oracle, against, paint, faith, clips];
     this.heading = el("h2", {}, "How value is spread");
     this.graphs = [new Graph("Values of the tokens"), new Graph("Lorenz curve")];
     this.note = el("p.pl-note");
     const views = el("div.pl-graphs", {}, this.graphs.map((graph) => graph.node)); // prettier-ignore
     this.spreads = el("div.pl-part", {}, this.heading, views, this.note);
-    const [oracle, paint, faith, clips] = this.panels.map(({ node }) => node);
-    this.node = el("section.pl-section", { "aria-label": "Token value" }, oracle, this.spreads, paint, faith, clips);
+    const parts = [oracle.node, this.spreads, ...this.panels.slice(1).map(({ node }) => node)];
+    this.node = el("section.pl-section", { "aria-label": "Token value" }, this.index(parts), parts);
+  }
+
+  /** The room's parts by name, each a way there: the room is long, on a phone above all. */
+  index(parts) {
+    const still = matchMedia("(prefers-reduced-motion: reduce)");
+    const go = (part) => part.scrollIntoView({ behavior: still.matches ? "auto" : "smooth", block: "start" });
+    const way = (part) => el("button.pl-way", { type: "button", onclick: () => go(part) }, part.querySelector("h2").textContent);
+    this.ways = parts.map((part) => [part, way(part)]);
+    return el("nav.pl-ways", { "aria-label": "In this room" }, this.ways.map(([, node]) => node)); // prettier-ignore
   }
 
   build(player) {
@@ -47,6 +60,7 @@ export class ValueRoom {
     for (const panel of this.panels) panel.live(player);
     if (player.model.stages[0].values !== this.spread.values) this.measure(player); // another lane, or another block
     this.spreads.hidden = paintable(player.model);
+    for (const [part, way] of this.ways) way.hidden = part.hidden;
     if (this.spreads.hidden) return;
     this.histogram(player);
     this.lorenz(player);

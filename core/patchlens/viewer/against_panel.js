@@ -1,0 +1,35 @@
+/**
+ * A selector against the oracle: the difference map of the two at the same number of tokens.
+ */
+import { el } from "./dom.js";
+import { oracleOf } from "./stack.js";
+
+const OTHERS = { lite: "LITE", attention: "attention", saliency: "saliency", "rlt-topk": "RLT's score" };
+
+export class AgainstPanel {
+  /** beside(plans) shows these plans of the clip side by side as a difference map. */
+  constructor({ beside }) {
+    const button = (words, onclick) => el("button.pl-button", { type: "button", onclick }, words);
+    const oracle = () => `oracle:keep=${this.keep}`;
+    this.own = button("This plan", () => beside([this.player.model.spec, oracle()]));
+    const others = Object.entries(OTHERS).map(([name, words]) => button(words, () => beside([`${name}:keep=${this.keep}`, oracle()])));
+    const words =
+      "Which tokens both keep, and which only one of them: colours and hatchings on the picture, figures beside it, " +
+      "both set against what chance would give.";
+    this.node = el("div.pl-part", {}, el("h2", {}, "A selector against the oracle"), el("p.pl-note", {}, words), el("div.pl-saves", {}, this.own, others));
+  }
+
+  /** The share of tokens on the screen, as a plan writes it. */
+  get keep() {
+    const { kept, keep } = this.player.model;
+    return Math.max(0.01, Math.round((100 * kept) / keep.mask.length) / 100);
+  }
+
+  build(player) {
+    this.player = player;
+  }
+
+  live({ model }) {
+    this.own.hidden = Boolean(oracleOf(model));
+  }
+}
