@@ -9,6 +9,8 @@ from patchlens.encoders.catalog import CATALOG, on_disk
 from patchlens.knobs import knobs_of
 from patchlens.registry import plugins
 
+MADE_BY = {"tiny-video-cls": "tiny-video --init bundled --head cls"}  # what `patchlens train` makes it by, if not its name
+
 
 def catalogue() -> dict[str, Any]:
     """Plain data on everything that has a name."""
@@ -74,7 +76,7 @@ def _where(e: dict[str, Any]) -> str:
     if not e["weights"]:
         return "weights from a file or folder, or random"
     if not e["download_mb"]:
-        return f"not shipped yet: make it by `patchlens train {e['name']}`"
+        return f"not shipped: make it by `patchlens train {MADE_BY.get(e['name'], e['name'])}`"
     return f"download {e['download_mb']} MB ({', '.join(e['weights'])})"
 
 

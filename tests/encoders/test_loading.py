@@ -174,7 +174,7 @@ def test_bundled_weights_are_seen_by_their_file(tmp_path: Path, monkeypatch: pyt
     assert on_disk(CATALOG["tiny-video"]) == []
     (tmp_path / "tiny-video.safetensors").touch()
     assert on_disk(CATALOG["tiny-video"]) == ["bundled"]
-    assert catalog.bundled() == ("tiny-video", "tiny-clip")
+    assert catalog.bundled() == ("tiny-video", "tiny-clip", "tiny-video-cls")
 
 
 def test_adopting_shares_tensors_and_names_what_does_not_fit() -> None:

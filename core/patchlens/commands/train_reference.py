@@ -21,11 +21,12 @@ def tiny_video_command(
     device: Device = "auto",
     control: Annotated[str, typer.Option(help=CONTROLS)] = "none",
     init: Init = None,
+    head: Annotated[str, typer.Option(help="what it answers from: mean (of the patches) or cls (a class token)")] = "mean",
 ) -> None:
     """Train the bundled space-time model on procedural motions; resumes from its last checkpoint."""
     from patchlens.training.tiny_video_run import run_training
 
-    run_training(out, clips=clips, seed=seed, device=device, control=control, init=init)
+    run_training(out, clips=clips, seed=seed, device=device, control=control, init=init, head=head)
 
 
 def card_command(

@@ -137,6 +137,8 @@ _AUGREG = "augreg_in21k_ft_in1k"
 _ENTRIES = (
     _bundled("tiny-video", "reference", "names 16 motions in procedural video", (8, 8, 8), 2, 3, prefix=8, outputs=16),
     _bundled("tiny-clip", "tiny_clip", "CLIP for procedural scenes", (1, 12, 12), 1, 6, **_TINY_CLIP),
+    _bundled("tiny-video-cls", "reference", "tiny-video with a class token, as TimeSformer has one", (8, 8, 8), 2, 3,
+             prefix=9, outputs=16),
     _videomae("small", (384, 12, 6, 22.0, 88), _BOTH),
     _videomae("base", (768, 12, 12, 86.5, 346), _BOTH | _SHORT),
     _videomae("large", (1024, 24, 16, 304.3, 1218), _KINETICS),

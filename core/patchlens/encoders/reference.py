@@ -1,4 +1,6 @@
-"""The bundled space-time model `tiny-video`: trained on procedural motions, and honest about anything else.
+"""The bundled space-time models: trained on procedural motions, and honest about anything else.
+
+`tiny-video` answers from the mean over the patches, `tiny-video-cls` from a class token, as TimeSformer does.
 
 Its file carries a card (classes, how it was trained, what was measured) and the mean and spread of its features on held-out
 clips of its own kind, so that footage unlike its training can be told apart.
@@ -6,7 +8,7 @@ clips of its own kind, so that footage unlike its training can be told apart.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from patchlens.encoders.loading import adopt, initialise
 from patchlens.encoders.vit import ViT, ViTConfig
 
 CONFIG = ViTConfig(width=192, depth=6, heads=3, mlp=768, grid=(8, 8, 8), patch=8, tubelet=2, prefix=8, outputs=16)
+CLS_CONFIG = replace(CONFIG, pool="cls", prefix=CONFIG.prefix + 1)  # the class token stands before the registers
+CONFIGS = {"tiny-video": CONFIG, "tiny-video-cls": CLS_CONFIG}
 MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
 
 
@@ -61,7 +65,8 @@ def load(name: str, weights: str | None = None, seed: int = 0) -> Loaded:
     if weights == "random":
         from patchlens.data.motions import CLASSES
 
-        return Loaded(initialise(ViT(CONFIG), seed), _inputs(CONFIG, MEAN, STD), CLASSES, "random", {"seed": seed})
+        config = CONFIGS[name]
+        return Loaded(initialise(ViT(config), seed), _inputs(config, MEAN, STD), CLASSES, "random", {"seed": seed})
     bundled = weights in (None, "bundled")
     path = BUNDLED / f"{name}.safetensors" if bundled else Path(str(weights))
     with carded.expected(path, "reference model", "patchlens train tiny-video"):

@@ -62,8 +62,11 @@ def choose(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def maps_of(
     encoder: Encoder, tokens: list[Tokens], labels: Tensor, generator: torch.Generator
 ) -> dict[tuple[str, str], tuple[list[Tensor], list[Tensor]]]:
-    """Maps float32 (N,) per clip for the predicted and the true label, by (block, gradient); random ones beside them."""
-    blocks, out = range(encoder.config.depth), {}
+    """Maps float32 (N,) per clip for the predicted and the true label, by (block, gradient); random ones beside them.
+
+    Under class-token pooling the last block has none: no patch has a gradient there.
+    """
+    blocks, out = range(encoder.config.depth - (encoder.config.pool == "cls")), {}
     told = both_gradients(encoder, tokens, [None] * len(tokens), blocks)
     wrong = [i for i, (v, y) in enumerate(zip(told["own"], labels.tolist(), strict=True)) if v.label != y]
     known = {i: both_gradients(encoder, [tokens[i]], [int(labels[i])], blocks) for i in wrong}

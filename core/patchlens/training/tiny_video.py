@@ -20,13 +20,14 @@ from torch.utils.data import IterableDataset
 
 from patchlens.data.motions import CLASSES, batch
 from patchlens.encoders.patches import cut, normalise
-from patchlens.encoders.reference import CONFIG, MEAN, STD
+from patchlens.encoders.reference import CONFIG, CONFIGS, MEAN, STD
 from patchlens.encoders.vit import ViT, ViTConfig
 from patchlens.training.first_weights import initialise
 from patchlens.training.optimisers import Fit, fading, trapezoid
 from patchlens.training.ranks import Share
 
 TRAIN_SEED, VALIDATION_SEED, TEST_SEED = 1, 2, 3  # streams of procedural clips that never meet
+NAMES = {"mean": "tiny-video", "cls": "tiny-video-cls"}  # by what the head reads
 MOST_TOKENS = 64 * 224  # in one step: long sequences get fewer clips
 
 
@@ -45,6 +46,7 @@ class Recipe(Fit):
     shuffled: bool = False  # control: frames in random order
     single: bool = False  # control: one frame repeated
     init: str = ""  # digest of the weights that the run went on from; "": a random start
+    head: str = "mean"  # what it reads: the mean over the patches, or "cls", a class token
 
     @classmethod
     def going_on(cls, init: str, **fields: Any) -> Recipe:
@@ -71,10 +73,10 @@ class TokenHeads(nn.Module):
         return self.actor(x).squeeze(-1), self.motion(x)
 
 
-def first_model(seed: int) -> tuple[ViT, TokenHeads]:
+def first_model(seed: int, head: str = "mean") -> tuple[ViT, TokenHeads]:
     """The untrained model and its training-only heads."""
     torch.manual_seed(seed)
-    vit = initialise(ViT(CONFIG), space_time_table(CONFIG))
+    vit = initialise(ViT(CONFIGS[NAMES[head]]), space_time_table(CONFIG))
     nn.init.trunc_normal_(vit.head.weight, std=0.01)
     return vit, TokenHeads(CONFIG.width)
 

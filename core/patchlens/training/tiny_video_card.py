@@ -1,4 +1,4 @@
-"""What the finished `tiny-video` can and cannot do: measured on held-out clips, written beside the weights."""
+"""What a finished `tiny-video` or `tiny-video-cls` can and cannot do: measured on held-out clips, beside the weights."""
 
 from __future__ import annotations
 
@@ -11,43 +11,48 @@ import torch
 from torch import Tensor
 
 from patchlens.data.motions import CLASSES, DRAWN_BY, batch
+from patchlens.encoders.catalog import BUNDLED
 from patchlens.encoders.encoder import Encoder
 from patchlens.encoders.loaded import Inputs, Loaded
 from patchlens.encoders.reference import Domain, write
 from patchlens.encoders.vit import ViT
+from patchlens.encoders.weights import digest
 from patchlens.evaluation.intervals import wilson
 from patchlens.evaluation.oracles import oracle_card, oracle_markdown
 from patchlens.evaluation.provenance import provenance, ran_on
 from patchlens.keep import TopK, keep_of
 from patchlens.training.checkpoints import speed_of
 from patchlens.training.controls import section
-from patchlens.training.tiny_video import CONFIG, MEAN, STD, TEST_SEED, VALIDATION_SEED, Recipe
+from patchlens.training.tiny_video import CONFIG, MEAN, NAMES, STD, TEST_SEED, VALIDATION_SEED, Recipe
 from patchlens.types import Clip, Keep, Scores, Tokens
 
 PRECISION = "bfloat16 autocast"  # of files written before it was recorded
 CHUNK = 32
+ANSWERS = ["It answers from a class token, as TimeSformer does, and not from the mean over the patches."]
+CLASS_TOKEN = ["A class token that the weights had not starts at random; their head stays."]
 
 
 def finish(folder: Path, vit: ViT, recipe: Recipe, precision: str, test: int = 1024, validation: int = 512) -> Path:
-    """Measure a trained model and write `tiny-video.safetensors` and `tiny-video.md` into `folder`; returns the first.
+    """Measure a trained model and write its `.safetensors` and `.md`, called by its name, into `folder`; returns the first.
 
     precision says in words what the training computed in; test and validation are numbers of held-out clips (TEST_SEED
     and VALIDATION_SEED).
     """
     side = CONFIG.grid[1] * CONFIG.patch
     inputs = Inputs((side, side), CONFIG.grid[0] * CONFIG.tubelet, CONFIG.tubelet, CONFIG.patch, MEAN, STD, "squash")
-    encoder = Encoder("tiny-video", Loaded(vit, inputs, CLASSES, "trained"), "cpu", "float32")
-    card = {"config": asdict(CONFIG), "classes": CLASSES, "mean": MEAN, "std": STD, "recipe": asdict(recipe)}
-    card |= {"trained": {**_provenance(folder, recipe), "precision": precision}}
+    name = NAMES[recipe.head]
+    encoder = Encoder(name, Loaded(vit, inputs, CLASSES, "trained"), "cpu", "float32")
+    card = {"config": asdict(vit.config), "classes": CLASSES, "mean": MEAN, "std": STD, "recipe": asdict(recipe)}
+    card |= {"trained": {**_provenance(folder, recipe), "precision": precision}, "start": _start(recipe)}
     card |= oracle_card(encoder, chunks(encoder, VALIDATION_SEED, min(256, validation)))
     full, features = _run(encoder, TEST_SEED, test)
     half, _ = _run(encoder, TEST_SEED, test, 0.5)
     _, own = _run(encoder, VALIDATION_SEED, max(2 * CONFIG.width, 2 * validation))
     card |= {"accuracy": _accuracy(full, test), "accuracy_half_random": _accuracy(half, test)}
     card |= {"per_class": {c: _accuracy(full[_labels(TEST_SEED, test) == i]) for i, c in enumerate(CLASSES)}}
-    target = folder / "tiny-video.safetensors"
+    target = folder / f"{name}.safetensors"
     write(target, vit, Domain.fit(own), card)
-    (folder / "tiny-video.md").write_text(as_markdown(card))
+    target.with_suffix(".md").write_text(as_markdown(card))
     return target
 
 
@@ -89,27 +94,51 @@ def _provenance(folder: Path, recipe: Recipe) -> dict[str, Any]:
     return {**provenance(), **run, "clips_per_s": speed_of(folder, "clips")}
 
 
+def _start(recipe: Recipe) -> str:
+    """What --init named, as a person can give it again; "" for a random start."""
+    shipped = BUNDLED / "tiny-video.safetensors"
+    ours = recipe.init and shipped.is_file() and digest(shipped) == recipe.init
+    return "bundled" if ours else "FILE" if recipe.init else ""
+
+
 def _rate(a: dict[str, Any]) -> str:
     low, high = a["interval"]
     return f"{100 * a['top1']:.1f} % [{100 * low:.1f}, {100 * high:.1f}] (n = {a['clips']})"
 
 
+def _course(recipe: dict[str, Any]) -> list[str]:
+    """What the run did, in the card's words."""
+    if init := recipe.get("init"):
+        return [
+            f"It went on from trained weights (SHA-256 {init[:12]}...) at a third of the rate: clips of the default",
+            "difficulty, tokens dropped at random only, full clips included, and no loss but the answer's.",
+            *(CLASS_TOKEN if recipe["head"] == "cls" else []),
+        ]
+    start, tokens = 100 * recipe["easy_until"], 100 * recipe["token_losses_until"]
+    return [
+        f"The start, {start:.0f} % of the steps, uses clips that grow from easy to the default difficulty, and token",
+        "choice that leans to frame differences; two per-token losses (actor or not; which motion) fade out by",
+        f"{tokens:.0f} %. After the start, tokens are dropped at random only, full clips included.",
+    ]
+
+
 def as_markdown(card: dict[str, Any]) -> str:
     """The card for people."""
     trained, recipe = card["trained"], card["recipe"]
+    head = recipe.get("head", "mean")  # files written before it was recorded have none
     command = f"patchlens train tiny-video --clips {recipe['clips']} --seed {recipe['seed']}"
-    start, tokens = 100 * recipe["easy_until"], 100 * recipe["token_losses_until"]
+    command += f" --init {card['start']}" if recipe.get("init") else ""
+    command += "" if head == "mean" else f" --head {head}"
     lines = [
-        "# tiny-video",
+        f"# {NAMES[head]}",
         "",
         "A space-time ViT that names 16 procedural motions (`patchlens.data.motions`, default difficulty).",
+        *(ANSWERS if head == "cls" else []),
         f"Trained by `{command}`: {trained['steps']} steps, {trained.get('precision', PRECISION)},",
         f"{ran_on(trained)}.",
         "",
         *([*wrap(f"History: {card['history']}", 120), ""] if "history" in card else []),
-        f"The start, {start:.0f} % of the steps, uses clips that grow from easy to the default difficulty, and token",
-        "choice that leans to frame differences; two per-token losses (actor or not; which motion) fade out by",
-        f"{tokens:.0f} %. After the start, tokens are dropped at random only, full clips included.",
+        *_course(recipe),
         "",
         "| measured on held-out clips | top-1 [95 % interval] |",
         "|---|---|",

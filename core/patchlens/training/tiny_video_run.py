@@ -11,6 +11,7 @@ from torch import Tensor
 
 from patchlens.data.motions import batch
 from patchlens.encoders.patches import cut, normalise
+from patchlens.encoders.vit import ViT
 from patchlens.training.loop import Loss, Training, ahead, fit
 from patchlens.training.optimisers import fading, muon_and_adamw, remaining
 from patchlens.training.precision import mixed, precision
@@ -19,6 +20,7 @@ from patchlens.training.tiny_video import (
     CONFIG,
     MEAN,
     MOST_TOKENS,
+    NAMES,
     STD,
     VALIDATION_SEED,
     Clips,
@@ -42,9 +44,9 @@ class TinyVideo(Training):
         self, recipe: Recipe, device: torch.device, held_out: int = 256, start: dict[str, Tensor] | None = None
     ) -> None:
         super().__init__(recipe, device)
-        self.vit, self.heads = (model.to(device) for model in first_model(recipe.seed))
+        self.vit, self.heads = (model.to(device) for model in first_model(recipe.seed, recipe.head))
         if start:
-            self.vit.load_state_dict(start)
+            self.vit.load_state_dict(with_class_token(start, self.vit))
         self.modules = {"vit": self.vit, "heads": self.heads}
         matrices = [p for p in self.vit.blocks.parameters() if p.ndim == 2]
         groups = [{"params": remaining(self.modules.values(), matrices)}]
@@ -94,6 +96,21 @@ class TinyVideo(Training):
         return right
 
 
+def with_class_token(state: dict[str, Tensor], vit: ViT) -> dict[str, Tensor]:
+    """Weights to start `vit` with: where it has one prefix token more than they, its own first one comes before theirs.
+
+    The head stays: what it read off the mean of the patches the class token has to learn to gather.
+    Raises ValueError where the numbers differ otherwise.
+    """
+    own, known = vit.prefix.detach(), state["prefix"].to(vit.prefix)
+    if len(own) == len(known):
+        return state
+    if len(own) != len(known) + 1:
+        raise ValueError(f"The weights have {len(known)} prefix tokens and the model {len(own)}; "
+                         "go on from a class-token model with head cls.")  # fmt: skip
+    return state | {"prefix": torch.cat([own[:1], known])}
+
+
 def run_training(
     folder: Path,
     clips: int = Recipe.clips,
@@ -101,12 +118,14 @@ def run_training(
     device: str = "auto",
     control: str = "none",
     init: str | None = None,
+    head: str = "mean",
 ) -> None:
     """The whole of `patchlens train tiny-video`: train (or resume), measure, and write model and card into `folder`.
 
     init: weights to go on from ("bundled" or a file), which need no start phase; without it the weights are random.
+    head: "mean", or "cls" for `tiny-video-cls`, which reads a class token; that is new where `init` has none.
     A control gets no model file, but `control.json`: what it reached on held-out clips of its own kind.
-    Raises ValueError for a control that is not none, shuffled or single, or a file that is no tiny-video.
+    Raises ValueError for a control that is not none, shuffled or single, another head, or a file that is no tiny-video.
     """
     from patchlens.encoders.reference import load
     from patchlens.training.controls import measure_control
@@ -114,7 +133,10 @@ def run_training(
 
     if control not in ("none", "shuffled", "single"):
         raise ValueError(f"control is {control!r}; choose none, shuffled or single.")
-    fields: dict[str, Any] = dict(clips=clips, seed=seed, shuffled=control == "shuffled", single=control == "single")
+    if head not in NAMES:
+        raise ValueError(f"head is {head!r}; choose mean or cls.")
+    controls: dict[str, Any] = dict(shuffled=control == "shuffled", single=control == "single")
+    fields = dict(clips=clips, seed=seed, head=head, **controls)
     start = load("tiny-video", init) if init else None
     recipe = Recipe.going_on(start.facts["sha256"], **fields) if start else Recipe(**fields)
     on = own_device(device)
