@@ -10,7 +10,7 @@ from patchlens.evaluation.budgets import contender, solve_merger
 from patchlens.flops import pruned_blocks, pruned_schedule
 from patchlens.merge import Look, cuts, mean_share
 from patchlens.mergers.pruner import Pruning
-from patchlens.pipeline import run
+from patchlens.pipeline import load_encoder, run
 from patchlens.pruner import Pruner, PrunerConfig, Scorer, pruner_for, scorer_macs, write_pruner
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -137,3 +137,13 @@ def test_what_does_not_fit_is_one_sentence(tmp_path, space_time) -> None:
     (tmp_path / "text.safetensors").write_text("no weights")
     with pytest.raises(ValueError, match="text.safetensors is no pruner of PatchLens"):
         run(toys.clip(8), encoder=space_time, merger=Pruning(0.5, str(tmp_path / "text.safetensors")), cache=False)
+
+
+def test_the_one_that_ships_was_trained_on_the_tiny_video_that_ships() -> None:
+    encoder = load_encoder("tiny-video")
+    pruner, card = pruner_for()
+    assert card["encoder_sha256"] == encoder.loaded.facts["sha256"] and card["recipe"]["rho"] == Pruning().rho
+    assert "a pruner trained for tiny-video" in encoder.offers
+    assert (pruner.config.width, pruner.config.stages) == (encoder.config.width, 3) and not pruner.training
+    trace = run(toys.clip(16, size=(64, 64)), encoder=encoder, selector="everything", merger="pruner", cache=False)
+    assert trace.report.tokens_left == 110 and trace.report.selector_gmacs == pytest.approx(card["gmacs"])

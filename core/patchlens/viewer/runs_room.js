@@ -20,6 +20,7 @@ export class RunsRoom {
     this.parts = [new RowLanes(), new Differences(), new TauCurve(), new RunLengths(), new PackedSequence()];
     if (benches.length) this.parts.push(new WallTime(benches));
     const graphs = this.parts.map((part) => part.graph.node);
+    for (const ends of [graphs[0], graphs[5]]) ends?.classList.add("pl-graph-wide"); // the others stand in pairs
     this.views = el("div.pl-graphs", {}, graphs);
     this.node = el("section.pl-section", { "aria-label": "Run lengths" }, this.none, this.sign, this.views);
   }
@@ -63,7 +64,6 @@ export class RunsRoom {
 class RowLanes {
   constructor() {
     this.graph = new Graph("Runs of a row, over time");
-    this.graph.node.classList.add("pl-graph-wide");
   }
 
   draw({ model, colours, token, tubelet }) {
