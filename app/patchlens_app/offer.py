@@ -12,7 +12,8 @@ from patchlens_app.assets import PLOTLY
 from patchlens_app.runs import SAVES
 
 # what some encoder offers (see Encoder.offers)
-OFFERED = frozenset({"logits", "gradients", "class_token", "frames", "attention", "embeddings"})
+OFFERED = frozenset({"logits", "gradients", "class_token", "frames", "attention", "embeddings", "a trained selector",
+                     "a trained glance"})  # fmt: skip
 READERS = ("open_clip", "tiny_clip")  # families with a text encoder beside that of pictures
 
 

@@ -6,8 +6,11 @@ import json
 from pathlib import Path
 
 import patchlens_app
+from patchlens.pipeline import load_encoder
+from patchlens.registry import plugins
 from patchlens.views import bundle
 from patchlens_app.dashboard import build
+from patchlens_app.offer import selectors_on_offer
 from patchlens_app.runs import Runs
 
 PAGE = Path(patchlens_app.__file__).parent / "page"
@@ -31,3 +34,10 @@ def test_the_page_is_plain_data(tmp_path: Path) -> None:
     "self", ends up in the configuration.
     """
     assert json.dumps(build(Runs(tmp_path)).get_config_file(), allow_nan=False)
+
+
+def test_a_selector_that_a_bundled_encoder_serves_can_be_chosen() -> None:
+    offers = load_encoder("tiny-video").offers
+    needs = {each["name"]: each["needs"] for each in selectors_on_offer()}
+    served = [name for name, cls in plugins("selector").items() if cls.requires <= offers]
+    assert {"lite", "litepp", "oracle"} <= set(served) and not any(needs[name] for name in served)

@@ -25,7 +25,7 @@ export class OraclePanel {
     const words =
       "What each token adds to an answer, read off the model's gradients at one block or at all of them. Which block is asked " +
       "decides whether the tokens it calls best are better than random ones, or worse.";
-    this.node = el("div.pl-part", {}, el("h2", {}, "The oracle's map"), el("p.pl-note", {}, words), el("div.pl-saves", {}, this.start), this.says, this.body, this.asking());
+    this.node = el("div.pl-part", {}, el("h2", {}, "The oracle's map"), el("p.pl-note", {}, words), (this.begins = el("div.pl-saves", {}, this.start)), this.says, this.body, this.asking());
   }
 
   fields() {
@@ -97,7 +97,7 @@ export class OraclePanel {
     const stage = oracleOf(model);
     const { encoder } = model.manifest.report;
     const reads = this.sentence.reads(encoder.name);
-    this.start.hidden = Boolean(stage) || !model.manifest.classes.length;
+    this.begins.hidden = Boolean(stage) || !model.manifest.classes.length;
     this.asks.textContent = reads
       ? "Any sentence gives a map: what each token adds to the cosine of clip and sentence."
       : `Or by a sentence: ${this.sentence.encoder} understands texts about its procedural scenes, and reads any clip.`;
