@@ -16,7 +16,7 @@ PACKAGES = {"patchlens": ROOT / "core" / "patchlens", "patchlens_app": ROOT / "a
 
 # Lowest first; a name stands for a module and all below it. A module may import its own layer and lower ones.
 LAYERS = [
-    "lazy clip results types",
+    "lazy tidy clip results types",
     "limits container sampling upright decoding motion cuts album moved export reading thumbnails wire worker video",
     "knobs registry interleave adaptive keep specs cache flops merge",  # flops is arithmetic: it knows types alone
     "encoders selectors mergers gradcam attention ranker glance pruner cleaning attributions",

@@ -12,6 +12,8 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from patchlens.tidy import tidy
+
 Work = Callable[[Callable[[str, float], None], Callable[[], bool]], Any]
 Steps = Generator[tuple[str, float], None, Any]
 TICK = 0.1
@@ -82,7 +84,10 @@ def follow(work: Work, stop: threading.Event, line: Line) -> Steps:
     def body() -> None:
         try:
             with line.turn(place, stop, tell):
-                news.put(("result", work(tell, stop.is_set)))
+                try:
+                    news.put(("result", work(tell, stop.is_set)))
+                finally:
+                    tidy()
         except BaseException as error:  # handed to whoever watches
             news.put(("error", error))
 

@@ -23,6 +23,7 @@ import numpy as np
 
 from patchlens import wire
 from patchlens.limits import Cancelled, Limits, VideoError
+from patchlens.tidy import tidy
 
 _GRACE = 2.0  # seconds past the deadline, within which the child may still say so itself
 _POLL = 0.05  # seconds between two looks at `cancel`
@@ -220,9 +221,8 @@ def _serve(jobs: Any, replies: Any, bound: Callable[[int], None]) -> None:
         wire.send(replies, {"kind": "progress", "value": fraction})
 
     while (message := wire.receive(jobs, 0)) is not None:
-        header, _ = message
-        task = {"read": read_job, "probe": probe_job, "thumbnails": thumbnails_job}[header["task"]]
-        job = Job.from_json(header["arguments"])
+        task = {"read": read_job, "probe": probe_job, "thumbnails": thumbnails_job}[message[0]["task"]]
+        job = Job.from_json(message[0]["arguments"])
         bound(job.limits.memory)
         try:
             facts, arrays = task(job, Watch(job.name, job.limits.wall, tell))
@@ -231,6 +231,8 @@ def _serve(jobs: Any, replies: Any, bound: Callable[[int], None]) -> None:
             wire.send(replies, {"kind": "refused", "sentence": str(error), "tired": tired})
         else:
             wire.send(replies, {"kind": "done", "facts": facts}, arrays)
+            del arrays
+        tidy()
 
 
 def _main() -> None:
