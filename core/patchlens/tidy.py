@@ -12,9 +12,9 @@ import gc
 
 
 def tidy() -> None:
-    """Collect cycles and return free pages to the system; some milliseconds, but for the first time."""
-    gc.collect()
+    """Collect cycles and return free pages to the system; some milliseconds."""
     _settle()
+    gc.collect()
     trim = _trim()
     if trim is not None:
         trim(0)
@@ -22,7 +22,7 @@ def tidy() -> None:
 
 @functools.cache
 def _settle() -> None:
-    """What was imported by the first job stays for good: collections pass over it from now on."""
+    """What is there when the first job is through stays for good: collections pass over it, which is what makes them fast."""
     gc.freeze()
 
 
