@@ -22,7 +22,7 @@ def tidy() -> None:
 
 @functools.cache
 def _settle() -> None:
-    """What is there when the first job is through stays for good: collections pass over it, which is what makes them fast."""
+    """What is there when the first job is through stays for good: collections pass over it, and so are fast."""
     gc.freeze()
 
 
