@@ -119,9 +119,9 @@ def warm_up(runs: Runs, stop: threading.Event) -> None:
     import logging
 
     from patchlens_app.runs import last
-    from patchlens_app.samples import procedural, samples
+    from patchlens_app.samples import samples
 
-    drawn = procedural()
+    drawn = [name for name, sample in samples().items() if sample.kind != "gradio"]
     try:
         last(runs.report(runs.ask({"source": f"sample:{drawn[0]}"}), stop))
         for name in samples():

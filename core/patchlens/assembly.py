@@ -26,7 +26,8 @@ def full_and_reduced(model: Encoder, keep: Keep) -> tuple[Cost, Cost]:
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """All that a run made; `stages` are the plan's (scores, rule) pairs, `label` a class number, a text, or None."""
+    """All that a run made; `stages` are the plan's (scores, rule) pairs, `label` a class number, a text, or None, `others`
+    as in a Trace."""
 
     request: Request
     model: Encoder
@@ -39,6 +40,7 @@ class Finished:
     reference: Encoding
     label: int | str | None
     seconds: dict[str, float]
+    others: dict[str, tuple[Scores, Rule]]
 
 
 def assemble(run: Finished) -> Trace:
@@ -71,6 +73,7 @@ def assemble(run: Finished) -> Trace:
         classes=model.classes,
         timing=run.seconds,
         notes=(*run.clip.notes, *_notes(run, domain)),
+        others=run.others,
     )
 
 

@@ -125,6 +125,8 @@ def run_steps(
     with clock.stage("score"):
         scores = [score(s, tokens, context, store) for s in plan.selectors]
         stages = tuple((x, s.rule()) for x, s in zip(scores, plan.selectors, strict=True))
+        first = plan.selectors[0]
+        others = first.others(tokens, context, scores[0]) if hasattr(first, "swaps") else {}
         keep = keep_of(list(stages), tokens.grid, seed, model.segments == "frame")
     yield "encode", 0.0
     with clock.stage("encode_full"):
@@ -134,7 +136,7 @@ def run_steps(
         encoding = model.encode(tokens, keep, clock.check, shrink)
     yield "report", 1.0
     made = (model, shrink, clip, tokens, stages, keep, encoding, reference)
-    return assemble(Finished(request, *made, context.label, clock.seconds))
+    return assemble(Finished(request, *made, context.label, clock.seconds, others))
 
 
 class Clock:

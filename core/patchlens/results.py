@@ -102,7 +102,8 @@ class Trace:
 
     stages are the plan's (scores, rule) pairs in order; scores are those of the first.
     classes are the encoder's label names or None; encoder holds plain facts (name, weights, device, dtype, ...);
-    timing is seconds per stage; notes are sentences a person should see.
+    timing is seconds per stage; notes are sentences a person should see; others are what the first stage would be under
+    other values of the one knob that its selector `swaps`.
     """
 
     request: Request
@@ -119,6 +120,7 @@ class Trace:
     classes: tuple[str, ...] | None = None
     timing: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    others: dict[str, tuple[Scores, Rule]] = field(default_factory=dict)
 
     def _repr_html_(self) -> str:
         """The still card that Jupyter shows: plain HTML without script."""

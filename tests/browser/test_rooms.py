@@ -70,16 +70,6 @@ def test_the_line_at_tau_can_be_dragged_and_moves_the_mask(dashboard: Any) -> No
     page.wait_for_function(f"Math.abs({APP}.player.model.stages[0].setting.tau - {tau} - 0.005) < 1e-6")
 
 
-def test_residual_tokens_shows_i_and_p_frames(dashboard: Any) -> None:
-    page = dashboard()
-    enter(page, "Residual tokens")
-    words = page.inner_text(".pl-graph >> nth=0")
-    assert re.search(r"\d+ I-frames are encoded whole; \d+ P-frames keep", words), words
-    assert "Mean cosine: I-frames" in page.inner_text(".pl-graph >> nth=1")
-    page.click(".pl-thumb >> nth=1")
-    assert "leans on frame" in page.inner_text(".pl-graph >> nth=0")
-
-
 def test_token_value_follows_the_slider(dashboard: Any) -> None:
     page = dashboard()
     enter(page, "Token value")

@@ -30,7 +30,8 @@ def test_full_and_plan_are_what_the_command_finds() -> None:
     encoder, clip = load_encoder("tiny-clip"), clip_of()
     trace = pipeline.run(clip, encoder=encoder, selector=PLAN, cache=None)
     found = searched(trace, encoder, " a large striped red rectangle ")
-    assert found["sentence"] == "a large striped red rectangle" and found["fps"] == pytest.approx(3)
+    assert found["sentence"] == "a large striped red rectangle" and found["way"] == trace.request.way
+    assert found["fps"] == pytest.approx(3)
     for way, selector in (("full", None), ("plan", ResidualViT(2, 0.85, "uniform"))):
         said = answer(encoder, [clip], found["sentence"], selector, 3.0)
         assert found[way]["similarities"] == pytest.approx(said["similarities"], abs=2e-5)

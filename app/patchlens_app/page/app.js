@@ -73,6 +73,7 @@ class App {
       plan: () => this.player.model?.spec ?? this.desk.plan,
       clips: () => post("clips", {}),
       judge: (question, plan, signal) => post("judge", { ...this.ask(plan), question }, { signal }),
+      ground: (sentence, plan, signal) => post("ground", { ...this.ask(plan), sentence }, { signal }),
     });
     this.node = el(
       "div.pl-columns",
@@ -231,9 +232,9 @@ class App {
   // --- The view
 
   /** Set up what a room shows: {sample, encoder, label, plans, view}; random weights where there are no others. */
-  scene({ sample, encoder, label = "", plans, view = {} }) {
+  scene({ sample, encoder, label = "", frames, plans, view = {} }) {
     const { on_disk: there } = this.about.encoders.find(({ name }) => name === encoder);
-    this.desk.set({ encoder, weights: there.length ? "" : "random", label }, plans[0]);
+    this.desk.set({ encoder, weights: there.length ? "" : "random", label, frames }, plans[0]);
     const start = { lane: 0, ...view, plans };
     this.wanted = start;
     if (sample) this.desk.clip.choose(sample, true);

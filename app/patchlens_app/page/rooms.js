@@ -10,6 +10,7 @@ import { ValueRoom } from "./value_room.js";
 
 const [VIDEO, FRAMES] = ["tiny-video", "tiny-clip"];
 const SCHEDULE = "residualvit:n=2,p=0.85";
+const BLIND = "residualvit:n=10,p=0.85,cuts=off";
 
 /** Everything that tells the rooms apart. `view(about, host)` makes the part for the player, if there is one. */
 const ALL_ROOMS = {
@@ -47,9 +48,12 @@ const ALL_ROOMS = {
       "Encoding frame by frame, most of a frame has been seen in the one before. Some frames are encoded whole (I-frames); " +
       "those between (P-frames) keep only a few patches and one residual token, which a small trained layer makes of their " +
       "I-frame's feature. It lives on frames that resemble each other: after a cut it needs a new I-frame.",
-    plain: ["A still camera", { sample: "static camera", encoder: FRAMES, plans: [SCHEDULE] }],
-    fails: ["A cut, with the schedule blind to it", { sample: "cut", encoder: FRAMES, plans: [`${SCHEDULE},cuts=off`] }],
-    view: () => new ResidualRoom(),
+    plain: ["A story: the token adds most", { sample: "story", encoder: FRAMES, frames: 64, plans: [SCHEDULE] }],
+    fails: ["Where it misleads: an I-frame of the shot before", { sample: "cut story", encoder: FRAMES, frames: 64, plans: [BLIND] }],
+    view: ({ samples }, { judge, ground }) => {
+      const known = (name) => samples.find((sample) => sample.name === name)?.sentences;
+      return new ResidualRoom({ judge, ground, known });
+    },
   },
   principles: {
     name: "Principles",
@@ -83,8 +87,8 @@ function valueRoom({ samples, encoders, principles }, host) {
 
 export class Rooms {
   /** host: show(scene) sets up clip and plans, changed() hears of a new room, own() says whether a person's clip is shown,
-   * judge(question, plan, signal) asks the server about a run, encoder(), label() and plan() are the chosen ones,
-   * clips() brings what is measured of the samples. */
+   * judge(question, plan, signal) and ground(sentence, plan, signal) ask the server about a run, encoder(), label() and plan()
+   * are the chosen ones, clips() brings what is measured of the samples. */
   constructor(about, player, host) {
     Object.assign(this, { player, host, current: "explore", detach: () => {} });
     this.views = Object.fromEntries(Object.entries(ALL_ROOMS).map(([id, room]) => [id, room.view?.(about, host) ?? null]));

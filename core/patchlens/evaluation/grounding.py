@@ -78,7 +78,8 @@ def seen(
 
 def filming_for(encoder: Encoder, way: Selector | None, fps: float) -> Filming:
     """How a video is wanted for this encoder and plan."""
-    return Filming(fps, encoder.inputs.size_hw, encoder.inputs.fit, **reading_of([] if way is None else [way]))
+    wanted = reading_of([] if way is None else [way])
+    return Filming(fps, encoder.inputs.size_hw, encoder.inputs.fit, **(wanted if "motion" in wanted else {}))
 
 
 def text_features(encoder: Encoder, texts: Sequence[str]) -> Tensor:

@@ -51,7 +51,7 @@ def leaning(trace: Trace, encoder: Encoder, check: Check | None = None) -> dict[
     change = trace.scores.change
     gmacs = {**per_frame(trace, encoder), "counted": _counted(trace, encoder, check)}
     return {
-        "plan": trace.request.plan,
+        "plan": trace.request.way,
         "token": token,
         "with": given,
         "without": near["off"],

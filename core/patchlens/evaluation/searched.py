@@ -20,7 +20,8 @@ TOP = 5
 def searched(trace: Trace, encoder: Encoder, sentence: str, shift: float = 1.0, top: int = TOP) -> dict[str, Any]:
     """The best moments of a run's clip for a sentence, from features in full and from the plan's, as plain data.
 
-    sentence, fps (of the sampled frames), times (t,), smoothed: frames in the moving average, 1 where the clip is too short
+    sentence, way (plan and merger), fps of the sampled frames, times (t,)
+    smoothed     frames in the moving average; 1 where the clip is too short for it
     full, plan   {similarities (t,): cosines, moments: at most `top` of {start, end: seconds of the video, score}}
     Raises ValueError for an encoder of whole clips or without a text side, and for a sentence that it cannot read.
     """
@@ -37,5 +38,5 @@ def searched(trace: Trace, encoder: Encoder, sentence: str, shift: float = 1.0, 
         ranked = located(alike.numpy(), times, fps, shift)[:top]
         found[way] = {"similarities": [round(x, 6) for x in alike.tolist()], "moments": ranked}
     smoothed = WINDOW if len(times) > WINDOW else 1
-    return {"sentence": sentence.strip(), "plan": trace.request.way, "fps": fps, "times": times.tolist(),
+    return {"sentence": sentence.strip(), "way": trace.request.way, "fps": fps, "times": times.tolist(),
             "smoothed": smoothed, **found}  # fmt: skip

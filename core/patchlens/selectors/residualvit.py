@@ -8,7 +8,7 @@ Departures: I-frames forced by shot cuts (`cuts=off` is the paper) and, if asked
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from patchlens.interleave import Interleave
 from patchlens.keep import Rule, Strided
@@ -17,8 +17,12 @@ from patchlens.lazy import torch
 from patchlens.registry import Context, Selector, find, register
 from patchlens.types import Scores, Tokens
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 RESIDUAL = ("auto", "on", "off", "zero")
 TOKEN = frozenset({"residual_token"})
+READY = ("motion", "random", "uniform", "center")  # strategies that cost nothing beside a clip that was read with motion
 
 
 @register("residualvit")
@@ -43,6 +47,7 @@ class ResidualViT:
     requires = frozenset({"frames"})
     monotone = False
     alone = True  # it schedules the whole clip
+    swaps = "drop"  # the knob whose other values come along with a run (`others`)
 
     def __post_init__(self) -> None:
         token = TOKEN if self.residual == "on" else frozenset()
@@ -62,9 +67,8 @@ class ResidualViT:
 
     @property
     def clip_needs(self) -> frozenset[str]:
-        """What the inner selector needs of the clip; motion is wanted over a window of the video's own rate."""
-        needs = getattr(self.inner, "clip_needs", frozenset())
-        return needs | ({"motion window"} if "motion" in needs else frozenset())
+        """What the inner selector needs of the clip; motion, where it is read, over a window of the video's own rate."""
+        return getattr(self.inner, "clip_needs", frozenset()) | {"motion window"}
 
     @property
     def seeded(self) -> bool:
@@ -75,11 +79,23 @@ class ResidualViT:
         """The inner selector's scores, and how much each frame changes."""
         from patchlens import cuts
 
+        change = torch.from_numpy(cuts.changes(tokens.frames[:: tokens.grid.tubelet].numpy()))
+        return self._scores(tokens, context, change)
+
+    def _scores(self, tokens: Tokens, context: Context, change: Tensor) -> Scores:
+        from patchlens import cuts
+
         made = self.inner.score(tokens, context)
-        pictures = tokens.frames[:: tokens.grid.tubelet].numpy()
         facts: dict[str, Any] = {**made.facts, "drop": str(self.drop)}
-        gmacs = made.gmacs + cuts.gmacs(len(pictures))
-        return replace(made, gmacs=gmacs, facts=facts, change=torch.from_numpy(cuts.changes(pictures)))
+        return replace(made, gmacs=made.gmacs + cuts.gmacs(len(change)), facts=facts, change=change)
+
+    def others(self, tokens: Tokens, context: Context, made: Scores) -> dict[str, tuple[Scores, Rule]]:
+        """Scores and rule under every other `drop` that is ready here, so that a page can change it without asking."""
+        found = {}
+        for one in (replace(self, drop=drop) for drop in READY if drop != str(self.drop)):
+            if "motion" not in one.clip_needs or context.clip.motion is not None:
+                found[one.drop] = (one._scores(tokens, context, made.change), one.rule())
+        return found
 
     def rule(self) -> Rule:
         """The schedule; evenly spaced patches where the inner selector spaces them."""

@@ -7,7 +7,7 @@ import { el } from "./dom.js";
 import { fitCanvas } from "./knobs.js";
 import { hatch } from "./palette.js";
 
-const EDGES = { left: 44, right: 16, top: 20, bottom: 34 }; // CSS pixels around the plotted area
+const EDGES = { left: 44, right: 16, top: 20, bottom: 34 }; // CSS pixels around the plotted area; .pl-moments has the first two
 const BARE = { left: 0, right: 0, top: 0, bottom: 0 };
 const FONT = "11px ui-sans-serif, system-ui, sans-serif";
 
@@ -42,6 +42,15 @@ export class Graph {
     const pen = new Pen(context, area, colours, width);
     if (frame) pen.axes(xticks, yticks, xname, yname);
     return pen;
+  }
+
+  /** go(share of the plotted width) at every click inside it. */
+  clicked(go) {
+    this.canvas.classList.add("pl-pickable");
+    this.canvas.addEventListener("click", (event) => {
+      const share = this.shareAt(event);
+      if (share >= 0 && share < 1) go(share);
+    });
   }
 
   /** The share of the plotted width under a pointer. */
@@ -99,6 +108,24 @@ class Pen {
       const top = Math.min(this.y(height), area.y0 - 1.5);
       context.fillRect(area.x0 + i * step + gap / 2, top, Math.max(1, step - gap), area.y0 - top);
     });
+  }
+
+  /** One bar from height y0 to y1 between two places; hatched or solid. */
+  bar(x0, x1, y0, y1, hatched) {
+    const { context, colours } = this;
+    const [left, right] = [this.x(x0), this.x(x1)];
+    const gap = right - left > 8 ? 2 : 0.5;
+    const [top, bottom] = [Math.min(this.y(y0), this.y(y1)), Math.max(this.y(y0), this.y(y1))];
+    this.hatching ??= hatch(context, colours.warm, 5, 1.5);
+    context.fillStyle = hatched ? this.hatching : colours.accent;
+    context.fillRect(left + gap / 2, top, Math.max(1, right - left - gap), Math.max(1, bottom - top));
+  }
+
+  /** A ground from the bottom to the top between two places. */
+  ground(x0, x1, colour) {
+    const { context, area } = this;
+    context.fillStyle = colour;
+    context.fillRect(this.x(x0), area.y1, this.x(x1) - this.x(x0), area.y0 - area.y1);
   }
 
   /** A line through [x, y] pairs. */

@@ -24,7 +24,7 @@ export class Knobs {
   build({ model: { stages } }) {
     if (stages === this.stages) return;
     this.stages = stages;
-    const shown = (knob) => knob.stage === "keep" && knob.kind !== "text";
+    const shown = ({ kind, stage, options }) => (kind === "text" ? options.length > 0 : stage === "keep");
     this.controls = stages.flatMap((stage) =>
       stage.knobs.filter(shown).map((knob) => this.control(stage, knob, stages.length > 1)),
     );
@@ -38,7 +38,7 @@ export class Knobs {
       stage.setting[knob.name] = value;
       this.input();
     };
-    return knob.kind === "choice" ? this.choice(name, stage, knob, set) : this.slider(name, stage, knob, set);
+    return knob.options.length ? this.choice(name, stage, knob, set) : this.slider(name, stage, knob, set);
   }
 
   choice(name, stage, knob, set) {

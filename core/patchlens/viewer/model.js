@@ -4,7 +4,7 @@
 import { groupsOf } from "./groups.js";
 import { blocks, count, ranking } from "./keep.js";
 import { pictures, unpack } from "./payload.js";
-import { decision, fitsKnob, gmacs, isLive, merging, parsed, perTubelet, planSpec, stagesOf } from "./plan.js";
+import { decision, fitsKnob, gmacs, isLive, merging, parsed, perTubelet, planSpec, rescoring, stagesOf } from "./plan.js";
 
 export class Model {
   /** Read a payload (ArrayBuffer) and decode its pictures; one that brings none borrows those of `sibling`. */
@@ -57,7 +57,7 @@ export class Model {
     this.stages.forEach(({ knobs, setting }, i) => {
       for (const knob of knobs) {
         const text = wanted[i].values[knob.name] ?? knob.default;
-        const value = knob.kind === "choice" ? text : Number(text);
+        const value = knob.kind === "choice" || knob.kind === "text" ? text : Number(text);
         if (fitsKnob(knob, value)) setting[knob.name] = value;
       }
     });
@@ -85,7 +85,7 @@ export class Model {
 
   /** GMACs of deciding: the selectors', and the merger's own. */
   get deciding() {
-    const selector = this.manifest.report.gmacs.selector + this.extra;
+    const selector = this.manifest.report.gmacs.selector + this.extra + rescoring(this.stages);
     const now = this.merging;
     return now ? selector + now.own - this.mergedAtRun.own : selector;
   }

@@ -16,6 +16,8 @@ export function stagesOf(pack) {
     fine: stage.fine ? pack.floats(`fine${i}`) : null,
     change: stage.change ? pack.floats(`change${i}`) : null,
     setting: Object.fromEntries(stage.knobs.map((knob) => [knob.name, knob.value])),
+    swap: stage.swap ? { ...stage.swap, at: stage.knobs.find(({ name }) => name === stage.swap.knob).value } : null,
+    scores: (value) => pack.floats(`scores${i} ${value}`),
     order: null,
   }));
 }
@@ -26,10 +28,34 @@ export function revalue(stage, values, fine, seed) {
   Object.assign(stage, made, { values, fine, order: ranking(values, fine, seed) });
 }
 
+/** What a stage's knob that can be swapped stands at: {unit, gmacs, rule}; null where there is none. */
+function swapOf({ swap, setting }) {
+  return swap && swap.values[setting[swap.knob]];
+}
+
+/** Take the scores that came along with the run for the knob's present value. */
+function swapped(stage, seed) {
+  const to = swapOf(stage);
+  if (!to) return;
+  const { swap, setting } = stage;
+  const own = swap.values[swap.at];
+  if (!own.scores) Object.assign(own, { scores: stage.values, fine: stage.fine }); // the run's own come under no name
+  to.scores ??= stage.scores(setting[swap.knob]);
+  if (stage.values === to.scores) return;
+  revalue(stage, to.scores, to.fine ?? null, seed);
+  stage.unit = to.unit;
+}
+
+/** GMACs that scoring by the present settings takes beyond what it took at the run. */
+export function rescoring(stages) {
+  const more = (stage) => (swapOf(stage) ? swapOf(stage).gmacs - stage.swap.values[stage.swap.at].gmacs : 0);
+  return stages.reduce((sum, stage) => sum + more(stage), 0);
+}
+
 /** The rule that a stage's knobs ask for. */
 export function ruleOf(stage) {
   const chosen = stage.choices.map((name) => stage.setting[name]).join("|");
-  const rule = { ...stage.rules[chosen] };
+  const rule = { ...stage.rules[chosen], ...swapOf(stage)?.rule };
   for (const [knob, field] of Object.entries(stage.fields)) rule[field] = stage.setting[knob];
   return rule;
 }
@@ -41,7 +67,10 @@ export function isLive(stages) {
 
 /** {mask, runs, anchor, residual, coarse} of the stages' present settings. */
 export function decision(stages, manifest) {
-  for (const stage of stages) stage.rule = ruleOf(stage);
+  for (const stage of stages) {
+    swapped(stage, manifest.seed);
+    stage.rule = ruleOf(stage);
+  }
   const [t, h, w] = manifest.grid;
   return keepOf(stages, { t, h, w }, manifest.seed, manifest.per_frame);
 }
@@ -146,6 +175,7 @@ function unescaped(text) {
 
 /** Whether a value is one that a slider or menu of this knob can have. */
 export function fitsKnob(knob, value) {
+  if (knob.kind === "text") return knob.options.includes(value); // those whose scores came along
   if (knob.stage !== "keep") return false;
   if (knob.kind === "choice") return knob.options.includes(value);
   return typeof value === "number" && value >= knob.low && value <= knob.high;

@@ -1,16 +1,47 @@
 /**
- * The room of residual tokens: which frames are I-frames, what the P-frames between them keep, and how near every
- * frame's feature stays to that of the full run.
+ * The room of residual tokens: which frames are I-frames, what the P-frames between them keep, what the residual token adds
+ * to them, what a frame costs, and whether a sentence still finds its moment.
  */
-import { el, number, percent } from "./dom.js";
+import { CostPanel } from "./cost_panel.js";
+import { el, fill, percent } from "./dom.js";
 import { Graph } from "./graph.js";
+import { shotStarts } from "./leaning_figures.js";
+import { frameNumbers, LeaningPanel, markFrame } from "./leaning_panel.js";
+import { SentencePanel } from "./sentence_panel.js";
+
+const LETTERED = 13; // pixels a frame from which on each is named
+// What P-frames may save instead, behind the same N
+const ECONOMIES = [
+  ["few patches and a token", "p=0.85"],
+  ["half the resolution", "p=0,scale=0.5"],
+  ["merged tokens", "p=0+tome:r=22"],
+];
 
 export class ResidualRoom {
-  constructor() {
+  /** judge(question, spec, signal) and ground(sentence, spec, signal) ask the server; known(name) as SentencePanel has it. */
+  constructor({ judge, ground, known }) {
     this.none = el("p.pl-note", { role: "status" });
-    this.graphs = [new Graph("I- and P-frames, and what they keep"), new Graph("Each frame's feature against the full run")];
-    this.views = el("div.pl-graphs", {}, this.graphs.map((graph) => graph.node)); // prettier-ignore
+    this.ways = el("div.pl-saves");
+    this.graph = new Graph("I- and P-frames, and what they keep");
+    this.cost = new CostPanel();
+    this.leaning = new LeaningPanel(judge, (found) => {
+      this.cost.take(found);
+      if (found && this.player) this.cost.live(this.player);
+    });
+    this.sentence = new SentencePanel(ground, known);
+    for (const graph of [this.graph, ...this.leaning.graphs]) graph.clicked((share) => this.player.seek(Math.floor(share * this.player.model.counts.length)));
+    const saving = el("div.pl-part", {}, el("div.pl-saves", {}, el("span.pl-note", {}, "P-frames save by"), this.ways), this.graph.node);
+    this.views = el("div.pl-room-views", {}, saving, this.leaning.node, this.sentence.node, this.cost.node);
     this.node = el("section.pl-section", { "aria-label": "Residual tokens" }, this.none, this.views);
+  }
+
+  build(player) {
+    this.player = player;
+    if (!player.model.keep.anchor) return;
+    this.sentence.build(player);
+    const { n } = player.model.stages[0].setting;
+    const button = ([words, rest]) => el("button.pl-button", { type: "button", onclick: () => player.host.run?.(`residualvit:n=${n},${rest}`) }, words);
+    fill(this.ways, ECONOMIES.map(button));
   }
 
   live(player) {
@@ -18,24 +49,32 @@ export class ResidualRoom {
     this.none.textContent = words ?? "";
     this.none.hidden = !words;
     this.views.hidden = !player.model.keep.anchor;
-    if (!this.views.hidden) this.draw(player);
+    if (this.views.hidden) return this.leaning.clear();
+    this.cost.live(player);
+    this.draw(player);
+    this.settled(player);
   }
 
   at(player) {
     if (!this.views.hidden) this.draw(player);
   }
 
+  /** What was measured last is looked into, unless the sliders have moved on. */
   settled(player) {
-    this.live(player);
+    const { model } = player;
+    if (!model.keep.anchor || model.spec !== model.measured.spec) return;
+    this.leaning.ask(player);
+    this.sentence.settled(player);
   }
 
   resized(player) {
     this.at(player);
   }
 
-  draw({ model, colours, tubelet }) {
-    this.timeline(model, colours, tubelet);
-    this.nearness(model, colours, tubelet);
+  draw(player) {
+    this.timeline(player.model, player.colours, player.tubelet);
+    this.leaning.draw(player);
+    this.sentence.draw(player);
   }
 
   timeline(model, colours, here) {
@@ -43,42 +82,27 @@ export class ResidualRoom {
     const t = counts.length;
     const shares = counts.map((count) => count / size);
     const yticks = [0.5, 1].map((share) => [0.86 * share, percent(share, 0)]);
-    const pen = this.graphs[0].begin(colours, { xticks: frameNumbers(t), yticks, xname: "frame", yname: "patches kept" });
+    const pen = this.graph.begin(colours, { xticks: frameNumbers(t), yticks, xname: "frame", yname: "patches kept" });
     if (!pen) return;
     const intra = (i) => keep.anchor[i] === i;
     pen.bars(shares.map((share) => 0.86 * share), () => true); // prettier-ignore
-    shares.forEach((share, i) => pen.words(intra(i) ? "I" : "P", (i + 0.5) / t, 0.86 * share, intra(i) ? colours.ink : colours.muted, "center"));
+    const name = (share, i) => pen.words(intra(i) ? "I" : "P", (i + 0.5) / t, 0.86 * share, intra(i) ? colours.ink : colours.muted, "center");
+    if (pen.wide(t * LETTERED)) shares.forEach(name);
+    for (const start of shotStarts(model)) pen.line([[start / t, 0], [start / t, 1]], colours.ink, { width: 1.5, dash: [2, 3] }); // prettier-ignore
     markFrame(pen, (here + 0.5) / t, colours);
-    const whole = shares.filter((_, i) => intra(i)).length;
-    const leaning = Array.from({ length: t }, (_, i) => i).filter((i) => !intra(i));
-    const mean = leaning.reduce((sum, i) => sum + shares[i], 0) / Math.max(1, leaning.length);
-    this.graphs[0].say(
-      `${whole} I-frames are encoded whole; ${leaning.length} P-frames keep ${percent(mean)} of their patches` +
-        (intra(here) ? "; this one is an I-frame." : `; this one leans on frame ${keep.anchor[here] + 1}.`),
-    );
+    this.graph.say(this.words(model, here, shares, intra));
   }
 
-  nearness(model, colours, here) {
-    const near = model.measured.fidelity.frame_cosine;
-    this.graphs[1].node.hidden = !near;
-    if (!near) return;
-    const low = Math.min(0.9, Math.floor(10 * Math.min(...near)) / 10);
-    const at = (cosine) => (0.92 * (cosine - low)) / (1 - low);
-    const yticks = [low, (1 + low) / 2, 1].map((cosine) => [at(cosine), number(cosine, 3)]);
-    const t = near.length;
-    const pen = this.graphs[1].begin(colours, { xticks: frameNumbers(t), yticks, xname: "frame", yname: "cosine" });
-    if (!pen) return;
-    const points = near.map((cosine, i) => [(i + 0.5) / t, at(cosine)]);
-    pen.line(points, colours.line);
-    const { anchor } = model.keep;
-    points.forEach(([x, y], i) => pen.dot(x, y, anchor[i] === i ? colours.accent : colours.warm, anchor[i] === i ? 5 : 4));
-    markFrame(pen, (here + 0.5) / t, colours);
-    const mean = (wanted) => {
-      const some = near.filter((_, i) => (anchor[i] === i) === wanted);
-      return some.length ? number(some.reduce((sum, x) => sum + x, 0) / some.length, 4) : "none";
-    };
-    const old = model.spec === model.measured.spec ? "" : ` As of the last run: ${model.measured.spec}.`;
-    this.graphs[1].say(`Mean cosine: I-frames ${mean(true)} (large dots), P-frames ${mean(false)} (small dots).${old}`);
+  words(model, here, shares, intra) {
+    const { keep, merging, merger, counts } = model;
+    const leaning = shares.map((_, i) => i).filter((i) => !intra(i));
+    const wholes = shares.length - leaning.length;
+    const mean = leaning.reduce((sum, i) => sum + shares[i], 0) / Math.max(1, leaning.length);
+    const coarse = keep.coarse ? ` They are seen at lower resolution, in ${keep.coarse.join(" × ")} patches.` : "";
+    const left = merging && Math.round((merging.left - counts.reduce((sum, k, i) => sum + (intra(i) ? k : 0), 0)) / Math.max(1, leaning.length));
+    const merged = merging ? ` ${merger} leaves ${left} tokens of each at the last block.` : "";
+    const one = intra(here) ? "; this one is an I-frame." : `; this one leans on frame ${keep.anchor[here] + 1}.`;
+    return `${wholes} I-frames are encoded whole; ${leaning.length} P-frames keep ${percent(mean)} of their patches${one}${coarse}${merged}`;
   }
 }
 
@@ -89,13 +113,4 @@ function whatLacks({ manifest, keep }) {
   if (!keep.anchor) return "This plan has no I- and P-frames; choose the selector residualvit.";
   const without = keep.residual === "off" || keep.residual === "zero";
   return without ? "The P-frames get no residual token here: they know of their I-frame nothing at all." : null;
-}
-
-function frameNumbers(t) {
-  const every = Math.ceil(t / 12);
-  return Array.from({ length: t }, (_, i) => [(i + 0.5) / t, String(i + 1)]).filter((_, i) => i % every === 0);
-}
-
-function markFrame(pen, x, colours) {
-  pen.line([[x, 0], [x, 1]], colours.warm, { width: 1, dash: [4, 3] }); // prettier-ignore
 }

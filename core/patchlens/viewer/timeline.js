@@ -27,6 +27,7 @@ export class Playback {
     this.show = show;
     this.frame = 0;
     this.playing = false;
+    this.until = Infinity;
     const last = this.clock.at(-1);
     const step = this.clock.length > 1 ? last / (this.clock.length - 1) : 1;
     this.length = last + step;
@@ -35,14 +36,24 @@ export class Playback {
   /** Start at the present frame, from the beginning when it is the last. */
   play() {
     if (this.playing) return;
-    this.playing = true;
     if (this.frame === this.clock.length - 1) this.frame = 0;
-    this.began = performance.now() - 1000 * this.clock[this.frame];
+    this.start(this.clock[this.frame]);
+  }
+
+  /** Play the seconds `from` to `until` of the clock once, and stay on the last frame before `until`. */
+  playSpan(from, until) {
+    this.frame = nearest(this.clock, from);
+    const going = this.playing;
+    this.start(Math.max(0, from), until, going);
+  }
+
+  start(time, until = Infinity, going = false) {
+    Object.assign(this, { until, playing: true, began: performance.now() - 1000 * time });
     if (this.video) {
-      this.video.currentTime = this.clock[this.frame];
+      this.video.currentTime = time;
       this.video.play().catch(() => (this.video = null));
     }
-    requestAnimationFrame(() => this.tick());
+    if (!going) requestAnimationFrame(() => this.tick());
   }
 
   /** Play this <video> from now on (null: none). */
@@ -72,11 +83,19 @@ export class Playback {
     this.show(this.frame, null);
   }
 
+  /** The span is over. */
+  rest() {
+    const last = this.clock.findLastIndex((start) => start < this.until);
+    this.seek(Math.max(0, last));
+  }
+
   tick() {
     if (!this.playing) return;
     const smooth = this.video && this.video.readyState >= 2;
     let time = smooth ? this.video.currentTime : (performance.now() - this.began) / 1000;
-    if (time >= this.length || (smooth && this.video.ended)) {
+    const over = time >= Math.min(this.until, this.length) || (smooth && this.video.ended);
+    if (over && this.until < Infinity) return this.rest();
+    if (over) {
       time = 0;
       this.began = performance.now();
       if (smooth) this.video.currentTime = 0;

@@ -58,7 +58,7 @@ export class ValueRoom {
 
   live(player) {
     for (const panel of this.panels) panel.live(player);
-    if (player.model.stages[0].values !== this.spread.values) this.measure(player); // another lane, or another block
+    if (player.model.stages[0].values !== this.spread.values) this.measure(player); // another lane, block or strategy
     this.spreads.hidden = paintable(player.model);
     for (const [part, way] of this.ways) way.hidden = part.hidden;
     if (this.spreads.hidden) return;

@@ -112,6 +112,13 @@ export class View {
     this.emit("at");
   }
 
+  /** Play seconds `start` to `end` of the video's own clock once. */
+  playSpan(start, end) {
+    const [{ time, at }] = this.model.manifest.frames;
+    this.playback.playSpan(start - (time - at), end - (time - at));
+    this.emit("at");
+  }
+
   seek(frame) {
     this.playback.seek(frame);
   }

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from patchlens.keep import rule_json
+from patchlens.keep import Rule, rule_json
 from patchlens.knobs import Knob, knobs_of
 from patchlens.registry import Selector
 from patchlens.specs import parse_plan
@@ -85,6 +85,8 @@ def blobs(trace: Trace) -> dict[str, bytes]:
             out[f"fine{i}"] = scores.fine.numpy().astype("<f4").tobytes()
         if scores.change is not None:
             out[f"change{i}"] = scores.change.numpy().astype("<f4").tobytes()
+    for value, (scores, _) in trace.others.items():
+        out[f"scores0 {value}"] = scores.values.numpy().astype("<f4").tobytes()
     out["mask"] = trace.keep.mask.numpy().astype(np.uint8).tobytes()
     if trace.keep.run_length is not None:
         out["runs"] = trace.keep.run_length.numpy().astype("<i4").tobytes()
@@ -138,7 +140,7 @@ def manifest(trace: Trace) -> dict[str, Any]:
         "frames": _frames(trace),
         "runs": trace.keep.run_length is not None,
         "anchor": None if trace.keep.anchor is None else trace.keep.anchor.tolist(),
-        "stages": [_stage(s, scores) for s, (scores, _) in stages],
+        "stages": [_stage(s, scores, trace.others if i == 0 else {}) for i, (s, (scores, _)) in enumerate(stages)],
         "classes": list(trace.classes or ())[:1000],
         "notes": list(trace.notes),
         "frontier": frontier(encoder),
@@ -179,13 +181,28 @@ def jpeg(picture: np.ndarray, quality: int = JPEG_QUALITY) -> bytes:
     return data.tobytes()
 
 
-def _stage(selector: Selector, scores: Scores) -> dict[str, Any]:
+def _stage(selector: Selector, scores: Scores, others: dict[str, tuple[Scores, Rule]]) -> dict[str, Any]:
     """One selector of the plan: its knobs, how they become its rule (see `controls`), what a rule needs of the clip."""
     knobs = [{**knob_json(k), "value": getattr(selector, k.name)} for k in knobs_of(type(selector))]
     summary = (type(selector).__doc__ or "").strip().splitlines()[:1]
     about = {"name": selector.name, "summary": " ".join(summary), "unit": scores.unit, "knobs": knobs}
     about |= {"fine": scores.fine is not None, "change": scores.change is not None, "confidence": scores.confidence}
-    return {**about, **controls(selector)}
+    return {**about, **controls(selector), **(_swap(selector, scores, others, knobs) if others else {})}
+
+
+def _swap(
+    selector: Selector, scores: Scores, others: dict[str, tuple[Scores, Rule]], knobs: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The knob whose other values' scores come along, and for each value, the present one among them, its unit, what
+    scoring costs and the fields of the rule that follow from it. Its options are then those values."""
+    mine, present = rule_json(selector.rule()), getattr(selector, selector.swaps)
+    pairs = {present: (scores, selector.rule()), **others}
+    told = {value: (s, rule_json(r)) for value, (s, r) in pairs.items()}
+    fields = {name for _, rule in told.values() for name in rule if rule[name] != mine[name]}
+    values = {value: {"unit": s.unit, "gmacs": s.gmacs, "rule": {name: rule[name] for name in sorted(fields)}}
+              for value, (s, rule) in told.items()}  # fmt: skip
+    options = [{**k, "options": list(values)} if k["name"] == selector.swaps else k for k in knobs]
+    return {"knobs": options, "swap": {"knob": selector.swaps, "values": values}}
 
 
 def knob_json(knob: Knob) -> dict[str, Any]:
