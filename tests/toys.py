@@ -77,6 +77,21 @@ def frame_cls(
     return make("toy-frame-cls", config, None, seed, classes, dtype, "squash", classes is None, residual)
 
 
+class Words:
+    """A text tower: a sentence's feature follows from its letters."""
+
+    def encode_text(self, texts: list[str]) -> torch.Tensor:
+        made = [torch.randn(6, generator=torch.Generator().manual_seed(sum(map(ord, t)))) for t in texts]
+        return F.normalize(torch.stack(made), dim=-1)
+
+
+def clip_like() -> Encoder:
+    """An encoder of frames with a text side."""
+    encoder = frame_cls(classes=None)
+    encoder.loaded.text = Words()
+    return encoder
+
+
 def clip(frames: int = 8, seed: int = 0, size: tuple[int, int] = (12, 20), grey: int = 60) -> Clip:
     """Random pixels around a random picture, so that some patches change more than others."""
     draw = torch.Generator().manual_seed(seed)

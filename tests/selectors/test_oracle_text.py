@@ -13,19 +13,9 @@ from torch.nn import functional
 CLIP = toys.clip(4, seed=6)
 
 
-class Words:
-    """A text tower: a sentence's feature follows from its letters."""
-
-    def encode_text(self, texts: list[str]) -> torch.Tensor:
-        made = [torch.randn(6, generator=torch.Generator().manual_seed(sum(map(ord, t)))) for t in texts]
-        return functional.normalize(torch.stack(made), dim=-1)
-
-
 @pytest.fixture(scope="module")
 def clip_like():
-    encoder = toys.frame_cls(classes=None)
-    encoder.loaded.text = Words()
-    return encoder
+    return toys.clip_like()
 
 
 def test_a_sentence_gives_a_map_and_another_sentence_another(clip_like):
@@ -42,7 +32,7 @@ def test_the_clips_own_label_is_the_sentence(clip_like):
 
 
 def test_what_is_explained_is_the_cosine_of_clip_and_text(clip_like):
-    tokens, text = clip_like.tokens(CLIP), Words().encode_text(["a red ball"])[0]
+    tokens, text = clip_like.tokens(CLIP), toys.Words().encode_text(["a red ball"])[0]
     (value,) = token_values(clip_like, [tokens], [text], -2)
     frames = clip_like.encode(tokens).frames
     assert float(value.logits[0]) == pytest.approx(float((frames @ text).mean()), abs=1e-5)
@@ -50,7 +40,7 @@ def test_what_is_explained_is_the_cosine_of_clip_and_text(clip_like):
 
 def test_a_value_is_what_a_little_more_of_the_token_adds_to_it(clip_like):
     """The map of one block with each token's own gradient, against finite differences of that block's MLP output."""
-    tokens, text = clip_like.tokens(CLIP), Words().encode_text(["a red ball"])[0]
+    tokens, text = clip_like.tokens(CLIP), toys.Words().encode_text(["a red ball"])[0]
     (value,) = token_values(clip_like, [tokens], [text], 1, gradient="own")
     plain = toys.Plain(clip_like).double()
     x = plain.embed(CLIP.frames)

@@ -15,25 +15,14 @@ from patchlens.ranker import ranker_for, ranker_gmacs
 from patchlens.training import lite
 from patchlens.training.maps import make_maps
 from patchlens.training.ranks import Share
-from torch.nn import functional
 
 SHIPPED = pytest.mark.skipif(not selector_file("tiny-clip").is_file(), reason="tiny-clip has no trained selector here")
 ORACLE = "oracle:gradient=own,block=mean,sign=either,clean=rank"
 
 
-class Words:
-    """A text tower: a sentence's feature follows from its letters."""
-
-    def encode_text(self, texts: list[str]) -> torch.Tensor:
-        made = [torch.randn(6, generator=torch.Generator().manual_seed(sum(map(ord, t)))) for t in texts]
-        return functional.normalize(torch.stack(made), dim=-1)
-
-
 @pytest.fixture(scope="module")
 def clip_like():
-    encoder = toys.frame_cls(classes=None)
-    encoder.loaded.text = Words()
-    return encoder
+    return toys.clip_like()
 
 
 def captioned(count: int, caption: bool = True) -> SampleSet:
