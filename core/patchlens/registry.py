@@ -116,7 +116,9 @@ def misfit(plugin: type | Any, offers: Iterable[str], encoder: str) -> str | Non
 def reading_of(selectors: Iterable[Any]) -> dict[str, Any]:
     """What the selectors want of the decoder, as options of `video.read`: motion, and over which window."""
     needs = frozenset().union(*(getattr(s, "clip_needs", ()) for s in selectors))
-    return ({"motion": True} if "motion" in needs else {}) | ({"window": WINDOW} if "motion window" in needs else {})
+    if "motion" not in needs:
+        return {}
+    return {"motion": True} | ({"window": WINDOW} if "motion window" in needs else {})
 
 
 __all__ = ["Context", "Knob", "Selector", "find", "knob_values", "misfit", "plugins", "reading_of", "register"]

@@ -144,7 +144,7 @@ def as_markdown(card: dict[str, Any]) -> str:
         "|---|---|",
         f"| all tokens | {_rate(card['accuracy'])} |",
         f"| half of the tokens, at random | {_rate(card['accuracy_half_random'])} |",
-        *(f"| {name} | {_rate(a)} |" for name, a in card["per_class"].items()),
+        *(f"| {name} | {_rate(a)} |" for name, a in sorted(card["per_class"].items())),
         "",
         "It cannot see anything else: on real footage its answers are guesses, and the app and the JSON say so by the",
         "distance of the clip's feature from those of its own kind.",
