@@ -119,3 +119,4 @@ def test_selectors_say_what_they_want_of_the_decoder():
     assert reading_of([find("random")(), find("motion")()]) == {"motion": True}
     assert reading_of([find("residualvit")()]) == {"motion": True, "window": 11}, "ResidualViT's window"
     assert reading_of([find("residualvit")(drop="uniform")]) == {}
+    assert reading_of([find("residualvit")(drop="uniform")], motion=True) == {"motion": True, "window": 11}

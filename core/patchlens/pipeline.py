@@ -110,8 +110,8 @@ def run_steps(
         number = _checked_label(model, label)
     yield "decode", 0.0
     with clock.stage("decode"):
-        ways = dict(frames=None if fps else frames, fps=fps, span=span, **reading)
-        ways |= {"motion": False, **reading, **reading_of(plan.selectors), "progress": progress, "cancel": cancel}
+        ways = dict(frames=None if fps else frames, fps=fps, span=span, motion=False, progress=progress, cancel=cancel)
+        ways |= reading | reading_of(plan.selectors, reading.get("motion", False))
         clip = video if isinstance(video, Clip) else _decode(video, model, store, ways)
         clip = model.fit(clip)
         tokens = model.tokens(clip)

@@ -113,10 +113,13 @@ def misfit(plugin: type | Any, offers: Iterable[str], encoder: str) -> str | Non
     return f"{plugin.name} needs {' and '.join(missing)}, which the encoder {encoder} does not offer."
 
 
-def reading_of(selectors: Iterable[Any]) -> dict[str, Any]:
-    """What the selectors want of the decoder, as options of `video.read`: motion, and over which window."""
+def reading_of(selectors: Iterable[Any], motion: bool = False) -> dict[str, Any]:
+    """What the selectors want of the decoder, as options of `video.read`: motion, and over which window.
+
+    motion: it is read whatever they want, and still over their window.
+    """
     needs = frozenset().union(*(getattr(s, "clip_needs", ()) for s in selectors))
-    if "motion" not in needs:
+    if not motion and "motion" not in needs:
         return {}
     return {"motion": True} | ({"window": WINDOW} if "motion window" in needs else {})
 
