@@ -1,6 +1,7 @@
 /**
  * Easy against hard clips: the samples side by side, from the one that needs the fewest tokens to the one that is lost first.
  */
+import { afterDrawing } from "./canvas.js";
 import { el, fill, number, percent } from "./dom.js";
 import { Graph } from "./graph.js";
 import { Hardness } from "./hardness.js";
@@ -103,8 +104,10 @@ export class ClipsPanel {
     if (own) pen.line(own, colours.accent, { width: 2.5 });
     pen.upright(share, colours.warm, { width: 1.5, dash: [5, 3] });
     const now = [own && `${name} ${percent(valueAt(own, share), 0)}`, `random ${percent(valueAt(chance, share), 0)}`].filter(Boolean);
-    curves.canvas.setAttribute("aria-label", `With ${percent(share)} of the tokens: ${now.join(", ")}.`);
-    says.textContent = `${needsWords(clip, name)} At your budget: ${now.join(", ")}.`;
+    afterDrawing(() => {
+      curves.canvas.setAttribute("aria-label", `With ${percent(share)} of the tokens: ${now.join(", ")}.`);
+      says.textContent = `${needsWords(clip, name)} At your budget: ${now.join(", ")}.`;
+    });
     this.lorenz(clip.value, spread, colours);
   }
 

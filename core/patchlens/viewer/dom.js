@@ -47,9 +47,11 @@ export const ICONS = {
   keys: "M7.5 7.5 a2.5 2.5 0 1 1 3.6 2.3 c-.8 .4 -1.1 .9 -1.1 1.9 M10 14.6 v.1",
 };
 
+const WHOLES = new Intl.NumberFormat("en-US"); // made once: `toLocaleString` makes one every time
+
 /** A whole number with thousands separators. */
 export function whole(n) {
-  return Math.round(n).toLocaleString("en-US");
+  return WHOLES.format(Math.round(n));
 }
 
 /** A number with about `digits` significant digits; NaN and infinities are said as such. */

@@ -3,8 +3,8 @@
  *
  * Places are shares 0..1 of the plotted area, x to the right and y upwards. Knows no model.
  */
+import { afterDrawing, fitCanvas } from "./canvas.js";
 import { el } from "./dom.js";
-import { fitCanvas } from "./knobs.js";
 import { hatch } from "./palette.js";
 
 const EDGES = { left: 44, right: 16, top: 20, bottom: 34 }; // CSS pixels around the plotted area; .pl-moments has the first two
@@ -22,8 +22,10 @@ export class Graph {
 
   /** Say what the graph shows, below it and to those who cannot see it. */
   say(words) {
-    this.caption.textContent = words;
-    this.canvas.setAttribute("aria-label", words);
+    afterDrawing(() => {
+      this.caption.textContent = words;
+      this.canvas.setAttribute("aria-label", words);
+    });
   }
 
   /**

@@ -4,6 +4,7 @@
  * A threshold shows the histogram of values along its own axis; a share shows the sorted values, so that what stays lies
  * on its side of the thumb: solid, and what goes hatched. Other knobs have no plot.
  */
+import { fitCanvas } from "./canvas.js";
 import { el, fill, number, percent, whole } from "./dom.js";
 import { hatch } from "./palette.js";
 
@@ -50,7 +51,7 @@ export class Knobs {
     select.value = stage.setting[knob.name];
     select.addEventListener("change", () => (set(select.value), this.release()));
     const node = el("label.pl-knob.pl-inline", { title: knob.help }, el("span.pl-knob-name", {}, name), select);
-    return { node, measure() {}, draw() {}, sync: () => (select.value = stage.setting[knob.name]) };
+    return { node, draw() {}, sync: () => (select.value = stage.setting[knob.name]) };
   }
 
   slider(name, stage, knob, set) {
@@ -81,10 +82,11 @@ export class Knobs {
     range.addEventListener("input", () => (set(Number(range.value)), sync()));
     range.addEventListener("change", () => this.release());
     sync();
-    let ratio = null;
-    const measure = () => (ratio = (canvas && fitCanvas(canvas)) || null);
-    const draw = (colours) => canvas && (ratio ?? measure()) && drawPlot(canvas, ratio, stage, knob, colours);
-    return { node, sync, measure, draw };
+    const draw = (colours) => {
+      const ratio = canvas && fitCanvas(canvas);
+      if (ratio) drawPlot(canvas, ratio, stage, knob, colours);
+    };
+    return { node, sync, draw };
   }
 
   /** Move the first slider by a step, as its own arrow keys would. */
@@ -96,9 +98,7 @@ export class Knobs {
     for (const type of ["input", "change"]) range.dispatchEvent(new Event(type));
   }
 
-  /** Take the plots' sizes on the page; call it when they may have changed. */
   resized(player) {
-    for (const control of this.controls) control.measure();
     this.live(player);
   }
 
@@ -113,16 +113,6 @@ export class Knobs {
 
 function isShare(knob) {
   return knob.unit.startsWith("share");
-}
-
-/** Size a canvas to its box in device pixels; false while it has none. */
-export function fitCanvas(canvas) {
-  const ratio = window.devicePixelRatio || 1;
-  const width = Math.round(canvas.clientWidth * ratio);
-  const height = Math.round(canvas.clientHeight * ratio);
-  if (!width || !height) return false;
-  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-  return ratio;
 }
 
 function drawPlot(canvas, ratio, stage, knob, colours) {

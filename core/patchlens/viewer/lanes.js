@@ -2,6 +2,7 @@
  * Lanes: the pictures of one clip under different plans, side by side and in step, each with a letter and a headline.
  */
 import { sidesOf } from "./agreement.js";
+import { remeasure } from "./canvas.js";
 import { el, fill, number, percent, whole } from "./dom.js";
 import { absence } from "./overlay.js";
 import { paintable } from "./painting.js";
@@ -81,12 +82,12 @@ export class Lanes {
     this.node.dataset.count = lanes.length;
     if (nodes.length === this.node.children.length && nodes.every((node, i) => node === this.node.children[i])) return;
     fill(this.node, nodes); // only now: a node that is put in again loses the focus
-    for (const each of lanes) each.picture.measure();
+    remeasure();
   }
 
   live(player) {
     const one = player.mode === "difference";
-    if (this.node.classList.toggle("pl-one", one) !== this.one) for (const { picture } of player.lanes) picture.ratio = null;
+    if (this.node.classList.toggle("pl-one", one) !== this.one) remeasure();
     this.one = one;
     for (const lane of player.lanes) lane.headline();
     this.at(player);
@@ -102,9 +103,7 @@ export class Lanes {
     });
   }
 
-  /** The page's measures changed. */
   resized(player) {
-    for (const { picture } of player.lanes) picture.measure();
     this.at(player);
   }
 }

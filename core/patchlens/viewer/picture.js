@@ -1,9 +1,9 @@
 /**
  * One lane's picture: its canvas, what part of the clip it shows, and where a pointer is on the grid.
  */
-import { drawScene, patternsFor, scaled } from "./draw.js";
+import { fitCanvas, remeasure } from "./canvas.js";
 import { el } from "./dom.js";
-import { fitCanvas } from "./knobs.js";
+import { drawScene, patternsFor, scaled } from "./draw.js";
 import { partOf } from "./zoom.js";
 
 const CLICK = 5; // pixels that a pointer may tremble between down and up
@@ -34,12 +34,12 @@ export class Picture {
   fit(manifest) {
     this.manifest = manifest;
     this.canvas.style.setProperty("--ratio", manifest.size[0] / manifest.size[1]);
-    this.ratio = null;
+    remeasure();
   }
 
   /** Draw a scene (without place and patterns) as `zoom` wants it; `marks` holds grid, cursor, pins, edge. */
   draw(scene, marks, zoom) {
-    const ratio = this.ratio ?? this.measure();
+    const ratio = fitCanvas(this.canvas);
     if (!ratio) return;
     const context = this.canvas.getContext("2d");
     if (this.patterns?.ratio !== ratio) this.patterns = { ratio, ...patternsFor(context, Math.round(7 * ratio)) };
@@ -56,12 +56,6 @@ export class Picture {
       patterns: this.patterns,
       dpr: ratio,
     });
-  }
-
-  /** Take the size of the canvas on the page; call it when that may have changed. */
-  measure() {
-    this.ratio = fitCanvas(this.canvas) || null;
-    return this.ratio;
   }
 
   /** {image, part}: a still picture's part is scaled once to the canvas, a playing one's each time it is drawn. */

@@ -13,6 +13,7 @@
  *   plotly()            run plotly's script, resolving when that is done
  *   wholePage           the keyboard also works while nothing has the focus
  */
+import { remeasure } from "./canvas.js";
 import { Chart } from "./chart.js";
 import { fill } from "./dom.js";
 import { level } from "./duel.js";
@@ -35,7 +36,10 @@ export class Player extends View {
     Object.assign(this, { root, host, lanes: [], lane: 0, linked: false, chosen: [], turns: [], moves: new Set() });
     this.brush = new Brush();
     Object.assign(this, layout(this));
-    const observer = new ResizeObserver(() => this.model && this.emit("resized"));
+    const observer = new ResizeObserver(() => {
+      remeasure();
+      if (this.model) this.emit("resized");
+    });
     for (const node of this.fluid) observer.observe(node);
     const untheme = watchTheme(root, () => this.retint());
     this.stops = [untheme, listen(root, this, host.wholePage), () => observer.disconnect()];

@@ -48,7 +48,8 @@ export class ValueRoom {
     const [stage] = model.stages;
     const worth = worths(stage.values);
     const curve = lorenz(worth);
-    this.spread = { values: stage.values, worth, curve, gini: gini(curve), most: Math.max(...worth) };
+    const sorted = worth.toSorted();
+    this.spread = { values: stage.values, worth, curve, gini: gini(curve), most: sorted.at(-1), median: sorted[sorted.length >> 1] };
     this.note.textContent =
       `Values are those of ${stage.name} (${stage.unit}). ` +
       (stage.values.some((value) => value === Infinity)
@@ -79,7 +80,7 @@ export class ValueRoom {
   }
 
   histogram({ model, colours }) {
-    const { worth, most } = this.spread;
+    const { worth, most, median } = this.spread;
     const [all, kept] = [new Array(BINS_OF_VALUE).fill(0), new Array(BINS_OF_VALUE).fill(0)];
     worth.forEach((value, n) => {
       const bin = Math.min(BINS_OF_VALUE - 1, Math.floor((value / (most || 1)) * BINS_OF_VALUE));
@@ -92,7 +93,6 @@ export class ValueRoom {
     if (!pen) return;
     const heights = all.map((n) => (0.92 * Math.log1p(n)) / tall);
     pen.bars(heights, (i) => 2 * kept[i] > all[i]);
-    const median = [...worth].sort((a, b) => a - b)[worth.length >> 1];
     const times = median > 0 ? `${number(most / median, 2)} times the median` : "and the median is 0";
     this.graphs[0].say(`Solid: mostly kept; hatched: mostly dropped. The greatest value is ${number(most, 2)}, ${times}.`);
   }
