@@ -1,7 +1,7 @@
 """Distil a residual tokenizer: what a P-frame is told of its I-frame, so that its feature nears the full encoder's.
 
 Both towers are frozen; only the tokenizer trains (with `unfreeze` also a copy of the visual tower, for P-frames: the
-paper's open question). Patches are always dropped at random in training. Knows no command and no file.
+paper's open question). Which patches are dropped in training: `dropped.py`. Knows no command and no file.
 Source: ResidualViT (arXiv 2509.13255) sec. 3.2, eq. 2; algorithms.md 2.6.
 """
 
@@ -23,6 +23,7 @@ from patchlens.data.pairs import Pairs, Take
 from patchlens.encoders.encoder import Encoder
 from patchlens.encoders.patches import cut
 from patchlens.encoders.residual import ResidualTokenizer, made_for
+from patchlens.training.dropped import RANDOM, Dropped
 from patchlens.training.loop import Loss, Training, ahead
 from patchlens.training.optimisers import Fit, muon_and_adamw, trapezoid
 from patchlens.training.ranks import Share, gather
@@ -42,6 +43,7 @@ class Recipe(Fit):
     objective: cross-entropy of the similarities to the batch's sentences in "both" directions (the paper), from
     "image-to-text" alone (the released script), or "mse" of the features. optimiser: "adamw" at a constant rate (the
     paper), or "muon", which learns in hundreds of steps what takes it thousands, falling to zero over the second half.
+    strategy: what ranks the patches of every other pair; "random" (the paper) of all.
     """
 
     batch: int = 64
@@ -56,6 +58,7 @@ class Recipe(Fit):
     layers: int = 1
     unfreeze: bool = False
     optimiser: str = "adamw"
+    strategy: str = RANDOM
 
     def __post_init__(self) -> None:
         if self.optimiser not in OPTIMISERS:
@@ -151,6 +154,7 @@ class Distillation(Training):
         else:
             self.optimisers = [torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6, weight_decay=recipe.weight_decay)]
         self.known: dict[int, Tensor] = {}
+        self.dropped = Dropped(encoder, recipe.strategy, recipe.fps)
         text = encoder.loaded.text.model
         self.scale = min(float(text.logit_scale.exp()), MOST_SCALE)
         self.take = Take(1 + recipe.n_train, recipe.fps, encoder.inputs.size_hw, encoder.inputs.fit)
@@ -213,7 +217,9 @@ class Distillation(Training):
         full = self.recalled(numbers, frames)
         said = gather(self.encoder.loaded.text.encode_text(texts).to(self.device))
         noise = torch.rand(self.recipe.batch, self.recipe.n_train, self.encoder.config.tokens, generator=self.generator)
-        index = self.share.own(noise).flatten(0, 1).topk(self.kept, -1).indices
+        epoch = step // (self.recipe.pairs // self.recipe.batch)
+        order = self.dropped.order(numbers, frames, self.share.own(noise), epoch)
+        index = order.flatten(0, 1).topk(self.kept, -1).indices
         anchors = full[:, :1].expand(-1, self.recipe.n_train, -1).flatten(0, 1)
         fast = self.learn(frames[:, 1:].flatten(0, 1), anchors, index).unflatten(0, (len(frames), -1))
         full, fast = gather(full[:, 1:]), gather(fast)

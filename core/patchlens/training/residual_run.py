@@ -11,6 +11,7 @@ from patchlens.data.pairs import Pairs
 from patchlens.encoders.encoder import Encoder
 from patchlens.encoders.residual import ENDING, made_for, write
 from patchlens.evaluation.provenance import provenance
+from patchlens.training.dropped import RANDOM
 from patchlens.training.loop import fit
 from patchlens.training.residual import Distillation, Recipe
 
@@ -48,6 +49,7 @@ def as_markdown(card: dict[str, Any]) -> str:
     """The card for people."""
     r, found, made = card["recipe"], card["held_out"], card["provenance"]
     frozen = "a copy of the visual tower was fine-tuned with it" if r["unfreeze"] else "both towers stayed frozen"
+    ranked = "" if r["strategy"] == RANDOM else f", or of every other pair by {r['strategy']}"
     lines = [
         f"# Residual tokenizer of {card['encoder']}",
         "",
@@ -56,7 +58,7 @@ def as_markdown(card: dict[str, Any]) -> str:
         "",
         f"Distilled in {r['epochs']} passes over {r['pairs']:,} pairs of `{card['data']}`, {r['batch']} a step; {frozen}.",
         f"{r['n_train']} P-frames behind each I-frame at {r['fps']:g} frames per second, {100 * r['p']:g} % of the patches",
-        f"dropped at random; objective {r['objective']}, {r['optimiser']} at {r['lr']:g}; seed {r['seed']}.",
+        f"dropped at random{ranked}; objective {r['objective']}, {r['optimiser']} at {r['lr']:g}; seed {r['seed']}.",
         "",
         f"Cosine of P-frames to the full encoder on held-out pairs: {found['cosine']:.4f} with the token, "
         f"{found['cosine_off']:.4f} without.",
