@@ -7,7 +7,7 @@ import pytest
 import torch
 import toys
 from patchlens.keep import All, Strided, TopK, TopKPerFrame, keep_of
-from patchlens.selectors.baselines import Center, Everything, Random, Uniform
+from patchlens.selectors.baselines import Center, Everything, Random, Skip, Uniform
 from patchlens.types import Keep
 
 
@@ -88,3 +88,13 @@ def test_center_over_the_whole_clip_is_the_same_budget(space_time):
         and Center(0.4, "clip").rule() == TopK(0.4)
         and Center(0.4).rule() == TopKPerFrame(0.4)
     )
+
+
+def test_skip_sees_one_frame_in_three_and_the_others_take_its_feature(frame_cls):
+    clip = toys.clip()
+    tokens = frame_cls.tokens(clip)
+    keep = decide(Skip(2), frame_cls, clip)
+    t, per = tokens.grid.t, tokens.grid.per_frame
+    assert list(keep.per_frame) == [per if i % 3 == 0 else 0 for i in range(t)]
+    full, made = frame_cls.encode(tokens).frames, frame_cls.encode(tokens, keep).frames
+    assert torch.allclose(made, full[torch.arange(t) // 3 * 3], atol=1e-6)

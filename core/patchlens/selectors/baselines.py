@@ -1,10 +1,10 @@
-"""The baselines that any claim about token value is judged against: everything, random, uniform, center."""
+"""The baselines that any claim about token value is judged against: everything, random, uniform, center, skip."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from patchlens.keep import All, Rule, Strided, best
+from patchlens.keep import All, Rule, Strided, Threshold, best
 from patchlens.knobs import choice, knob
 from patchlens.lazy import torch
 from patchlens.registry import Context, register
@@ -91,3 +91,25 @@ class Center:
     def rule(self) -> Rule:
         """Top K."""
         return best(self.keep, self.per)
+
+
+@register("skip")
+@dataclass(frozen=True)
+class Skip:
+    """A frame in full, then n that are not looked at: the video at a lower rate.
+
+    An encoder of single frames gives a skipped frame the feature of the one before, for nothing: what the P-frames of
+    ResidualViT have to beat. One of whole clips sees gaps; there a token may span several frames, and n counts tubelets.
+    """
+
+    n: int = knob(2, 1, 10, step=1, stage="score", unit="frames", help="frames left out behind each one that is seen")
+    monotone = False
+
+    def score(self, tokens: Tokens, context: Context) -> Scores:
+        """1 for patches of frames that are seen, 0 for the others'."""
+        seen = torch.arange(tokens.grid.t) % (self.n + 1) == 0
+        return Scores(seen.float().repeat_interleave(tokens.grid.per_frame), "1: seen, 0: left out")
+
+    def rule(self) -> Rule:
+        """What lies above a half."""
+        return Threshold(0.5)
