@@ -70,6 +70,7 @@ def test_with_and_without_the_token_on_one_chart(room: Any) -> None:
     assert re.search(r"6 I-frames are encoded whole; 10 P-frames keep 15\.3 %.*leans on frame 1\.", words), words
     words = graph(page, "Cosine to the full run")
     assert "with the token (solid)" in words and "without (dashed)" in words and "A new shot" not in words
+    assert re.search(r"the I-frame's feature in place of their own: 0\.\d+ \(dotted\)", words), words
     assert "of cosine to a P-frame on average; it takes away in" in graph(page, "What the token adds")
     near = page.evaluate(f"{MODEL}.measured.fidelity.frame_cosine")
     found = page.evaluate(f"{APP}.rooms.views.residual.leaning.found")

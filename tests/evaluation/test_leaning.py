@@ -38,6 +38,7 @@ def test_with_and_without_are_the_runs_of_their_own(own: str) -> None:
     assert found["adds"] == pytest.approx(np.subtract(found["with"], found["without"]), abs=2e-6)
     assert all(abs(x) < 1e-5 for x, whole in zip(found["adds"], found["intra"], strict=True) if whole)
     assert any(abs(x) > 1e-3 for x in found["adds"]), "the token does something to P-frames"
+    assert found["held"] == pytest.approx(trace_of("skip:n=2", model).report.frame_cosine, abs=2e-6)
 
 
 def test_an_encoder_without_a_tokenizer_has_nothing_to_add() -> None:

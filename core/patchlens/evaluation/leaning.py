@@ -36,6 +36,7 @@ def leaning(trace: Trace, encoder: Encoder, check: Check | None = None) -> dict[
                 has a tokenizer; None where it has not
     with, without   cosine of each frame to the full run, (t,); "with" is None where there is no token
     adds        the difference, (t,); 0 for I-frames; None likewise
+    held        cosine where P-frames are not looked at and take their I-frame's feature, as by the selector skip, (t,)
     intra       which frames are I-frames, (t,)
     cuts        numbers of the frames that begin a shot
     gmacs       per frame (see `per_frame`), and what torch counted while the plan ran once more: "counted"
@@ -56,6 +57,7 @@ def leaning(trace: Trace, encoder: Encoder, check: Check | None = None) -> dict[
         "with": given,
         "without": near["off"],
         "adds": adds,
+        "held": _rounded(cosine(trace.reference.frames, trace.reference.frames[keep.anchor])),
         "intra": keep.intra.tolist(),
         "cuts": [] if change is None else change.isinf().nonzero().squeeze(1).tolist(),
         "gmacs": {name: round(value, 9) for name, value in gmacs.items()},
@@ -64,7 +66,11 @@ def leaning(trace: Trace, encoder: Encoder, check: Check | None = None) -> dict[
 
 def _near(trace: Trace, encoder: Encoder, way: str, own: str, check: Check | None) -> list[float]:
     features = trace.encoding.frames if way == own else _features(trace, encoder, way, check)
-    return [round(x, DIGITS) for x in cosine(trace.reference.frames, features).tolist()]
+    return _rounded(cosine(trace.reference.frames, features))
+
+
+def _rounded(values: Tensor) -> list[float]:
+    return [round(x, DIGITS) for x in values.tolist()]
 
 
 def _features(trace: Trace, encoder: Encoder, way: str, check: Check | None) -> Tensor:

@@ -1,5 +1,6 @@
 /**
- * What the residual token adds: each frame's cosine to the full run with it and without it, and the difference.
+ * What the residual token adds: each frame's cosine to the full run with it and without it, and the difference; and whether
+ * P-frames do better than to repeat their I-frame's feature, which would cost nothing.
  *
  * Cuts and I-frames follow the sliders; the cosines are those of the last run, and say so while the sliders have moved.
  */
@@ -76,9 +77,9 @@ export class LeaningPanel {
 
   cosines({ model, colours, tubelet }, old) {
     const { found } = this;
-    const { intra, without } = found;
+    const { intra, without, held } = found;
     const t = intra.length;
-    const low = floorOf(Math.min(0.9, ...without, ...(found.with ?? [])));
+    const low = floorOf(Math.min(0.9, ...without, ...held, ...(found.with ?? [])));
     const at = (cosine) => (0.94 * (cosine - low)) / (1 - low);
     const yticks = [low, (1 + low) / 2, 1].map((cosine) => [at(cosine), number(cosine, 2)]);
     const pen = this.graphs[0].begin(colours, { xticks: frameNumbers(t), yticks, xname: "frame", yname: "cosine" });
@@ -89,6 +90,7 @@ export class LeaningPanel {
     const among = (all) => all.filter((_, i) => !intra[i]);
     const roomy = pen.wide(t * DOTTED);
     const [bare, given] = [without, found.with].map((values) => values && points(values));
+    pen.line(among(points(held)), colours.muted, { width: 2, dash: [2, 3] });
     pen.line(among(bare), colours.warm, { width: 1.5, dash: [5, 3] });
     if (given) pen.line(among(given), colours.accent, { width: 2 });
     if (roomy) for (const [x, y] of among(bare)) pen.dot(x, y, colours.warm, 3);
@@ -99,7 +101,8 @@ export class LeaningPanel {
     const words = given
       ? `P-frames, on average: ${mean(found.with)} with ${named} (solid), ${mean(without)} without (dashed).`
       : `P-frames, on average: ${mean(without)} (dashed). ${model.manifest.report.encoder.name} has no residual tokenizer.`;
-    this.graphs[0].say(`${words} Shaded frames are I-frames, the same in both.${cutWords(model)}${old}`);
+    const skipped = ` Not looked at, with the I-frame's feature in place of their own: ${mean(held)} (dotted).`;
+    this.graphs[0].say(`${words}${skipped} Shaded frames are I-frames, the same in all.${cutWords(model)}${old}`);
   }
 
   difference({ model, colours, tubelet }, old) {
@@ -136,7 +139,7 @@ function cutWords(model) {
   const cuts = shotStarts(model);
   if (!cuts.length) return "";
   const numbers = cuts.map((t) => t + 1).join(", ");
-  return ` A new shot begins at frame ${numbers} (dotted).`;
+  return ` A new shot begins at frame ${numbers} (upright).`;
 }
 
 const floorOf = (x) => Math.floor(10 * x) / 10;
