@@ -8,7 +8,7 @@ import torch
 import toys
 from patchlens.keep import All, Strided, TopK, TopKPerFrame, keep_of
 from patchlens.selectors.baselines import Center, Everything, Random, Skip, Uniform
-from patchlens.types import Keep
+from patchlens.types import Clip, Keep
 
 
 def decide(selector, encoder, clip=None, seed: int = 0) -> Keep:
@@ -90,11 +90,15 @@ def test_center_over_the_whole_clip_is_the_same_budget(space_time):
     )
 
 
-def test_skip_sees_one_frame_in_three_and_the_others_take_its_feature(frame_cls):
-    clip = toys.clip()
+@pytest.mark.parametrize("cuts", ["on", "off"])
+def test_skip_sees_one_frame_in_three_and_those_behind_cuts_and_the_others_take_their_feature(frame_cls, cuts):
+    clip = toys.clip(8, seed=3)
+    frames = torch.cat([clip.frames[:1].repeat(4, 1, 1, 1), 255 - clip.frames[:1].repeat(4, 1, 1, 1)])
+    clip = Clip.from_frames(frames.numpy(), 4.0)
     tokens = frame_cls.tokens(clip)
-    keep = decide(Skip(2), frame_cls, clip)
-    t, per = tokens.grid.t, tokens.grid.per_frame
-    assert list(keep.per_frame) == [per if i % 3 == 0 else 0 for i in range(t)]
+    keep = decide(Skip(2, cuts), frame_cls, clip)
+    leaning = [0, 0, 0, 3, 4, 4, 4, 7] if cuts == "on" else [0, 0, 0, 3, 3, 3, 6, 6]
+    per = tokens.grid.per_frame
+    assert list(keep.per_frame) == [per if i == anchor else 0 for i, anchor in enumerate(leaning)]
     full, made = frame_cls.encode(tokens).frames, frame_cls.encode(tokens, keep).frames
-    assert torch.allclose(made, full[torch.arange(t) // 3 * 3], atol=1e-6)
+    assert torch.allclose(made, full[leaning], atol=1e-6)

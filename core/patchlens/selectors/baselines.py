@@ -96,19 +96,28 @@ class Center:
 @register("skip")
 @dataclass(frozen=True)
 class Skip:
-    """A frame in full, then n that are not looked at: the video at a lower rate.
+    """A frame in full, then n that are not looked at: the video at a lower rate, on ResidualViT's schedule.
 
     An encoder of single frames gives a skipped frame the feature of the one before, for nothing: what the P-frames of
     ResidualViT have to beat. One of whole clips sees gaps; there a token may span several frames, and n counts tubelets.
     """
 
     n: int = knob(2, 1, 10, step=1, stage="score", unit="frames", help="frames left out behind each one that is seen")
+    cuts: str = choice("on", ("on", "off"), stage="score", help="a frame in full wherever a new shot begins")
     monotone = False
 
     def score(self, tokens: Tokens, context: Context) -> Scores:
         """1 for patches of frames that are seen, 0 for the others'."""
-        seen = torch.arange(tokens.grid.t) % (self.n + 1) == 0
-        return Scores(seen.float().repeat_interleave(tokens.grid.per_frame), "1: seen, 0: left out")
+        from patchlens import cuts
+        from patchlens.interleave import Interleave, schedule
+
+        t = tokens.grid.t
+        look = self.cuts == "on"
+        change = cuts.changes(tokens.frames[:: tokens.grid.tubelet].numpy()) if look else None
+        anchors = torch.from_numpy(schedule(Interleave(self.n, 1.0, look), t, change))
+        seen = (anchors == torch.arange(t)).float()
+        gmacs = cuts.gmacs(t) if look else 0.0
+        return Scores(seen.repeat_interleave(tokens.grid.per_frame), "1: seen, 0: left out", gmacs=gmacs)
 
     def rule(self) -> Rule:
         """What lies above a half."""
