@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,12 @@ from patchlens_app.runs import PUZZLED, Runs
 from serving import messages
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
+
+
+def alone(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """Run to the end in a thread of its own: in this one a browser test may have left a loop running."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: asyncio.run(work())).result()
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +109,7 @@ def test_an_error_of_our_own_shows_no_traceback(caplog: pytest.LogCaptureFixture
     async def all_of() -> bytes:
         return b"".join([part async for part in lines(broken, {})])
 
-    told, _ = messages(asyncio.run(all_of()))
+    told, _ = messages(alone(all_of))
     assert told[-1] == {"kind": "error", "sentence": PUZZLED, "bytes": 0}
     assert "secret" in caplog.text
 
@@ -124,7 +132,7 @@ def test_whoever_stops_listening_stops_the_job() -> None:
         await parts.aclose()
 
     begun = time.monotonic()
-    asyncio.run(two_parts())
+    alone(two_parts)
     assert stopped == [True] and time.monotonic() - begun < 1
 
 
