@@ -38,13 +38,14 @@ def about() -> dict[str, Any]:
 
 
 def encoders_on_offer() -> list[dict[str, Any]]:
-    """Every encoder of the catalogue."""
+    """Every encoder of the catalogue; `teacher` is the oracle that its own selector learned, if it has one."""
     from patchlens.encoders.catalog import CATALOG, on_disk
+    from patchlens.ranker import teacher_of
 
     return [
         {"name": e.name, "summary": e.summary, "on_disk": on_disk(e), "megabytes": e.megabytes, "tokens": e.tokens,
          "small": e.params <= MOST_RANDOM_PARAMETERS, "frames": e.grid[0] * e.tubelet if e.grid[0] > 1 else None,
-         "reads": e.family in READERS}
+         "reads": e.family in READERS, "teacher": teacher_of(e.name)}
         for e in CATALOG.values()
     ]  # fmt: skip
 

@@ -127,6 +127,12 @@ def ranker_for(encoder: Encoder, weights: str = "auto") -> tuple[Ranker, dict[st
     return ranker, card
 
 
+def teacher_of(name: str) -> str | None:
+    """The oracle, in the grammar of plans, whose maps the selector learned that ships for an encoder; None without one."""
+    path = selector_file(name)
+    return str(carded.card_of(path)["recipe"]["oracle"]) if path.is_file() else None
+
+
 def ranker_digest(encoder: Encoder, weights: str) -> str:
     """SHA-256 of the file that `ranker_for` would read; "" where there is none."""
     path = selector_file(encoder.name) if weights == "auto" else Path(weights).expanduser()

@@ -167,6 +167,16 @@ def test_a_selector_is_set_against_the_oracle_in_one_click(dashboard: Any) -> No
     assert "only A" in page.inner_text(".pl-legend") and "Jaccard" in page.inner_text(".pl-agreement")
 
 
+def test_lite_is_set_against_the_oracle_that_it_learned(dashboard: Any) -> None:
+    page = dashboard(ROOM + "random%3Akeep%3D0.3")
+    page.click("button:text-is('LITE')")
+    page.wait_for_function(f"{APP}.player.lanes.length === 2 && !{APP}.busy", timeout=240_000)
+    plans = page.evaluate(f"{APP}.player.state.plans")
+    assert plans[0] == "lite:keep=0.3" and "sign=either" in plans[1] and "clean=rank" in plans[1]
+    told = re.search(r"Spearman of scores\s+([\d.]+)", page.inner_text(".pl-agreement"))
+    assert told and float(told[1]) > 0.1
+
+
 def test_the_scale_of_values_says_what_0_and_1_mean(dashboard: Any) -> None:
     page = oracle(dashboard)
     page.click("button:text-is('Values')")

@@ -81,6 +81,7 @@ function valueRoom({ samples, encoders, principles }, host) {
     thumb: (clip) => sample(clip)?.thumb ?? "",
     open: (clip) => host.show({ sample: clip, encoder: VIDEO, plans: [host.encoder() === VIDEO ? host.plan() : "oracle:keep=0.3"] }),
     principles,
+    teacher: (name) => encoders.find((encoder) => encoder.name === name)?.teacher ?? null,
     beside: (plans) => host.show({ encoder: host.encoder(), label: host.label(), plans, view: { mode: "difference", pair: [0, 1] } }),
   };
 }

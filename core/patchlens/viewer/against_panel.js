@@ -1,5 +1,6 @@
 /**
- * A selector against the oracle: the difference map of the two at the same number of tokens.
+ * A selector against the oracle: the difference map of the two at the same number of tokens. A selector that was trained is
+ * set against the oracle whose maps it learned.
  */
 import { el } from "./dom.js";
 import { oracleOf } from "./stack.js";
@@ -7,15 +8,18 @@ import { oracleOf } from "./stack.js";
 const OTHERS = { lite: "LITE", attention: "attention", saliency: "saliency", "rlt-topk": "RLT's score" };
 
 export class AgainstPanel {
-  /** beside(plans) shows these plans of the clip side by side as a difference map. */
-  constructor({ beside }) {
+  /**
+   * beside(plans) shows these plans of the clip side by side as a difference map; teacher(encoder) is the oracle that its
+   * trained selector learned, or null.
+   */
+  constructor({ beside, teacher }) {
+    this.teacher = teacher;
     const button = (words, onclick) => el("button.pl-button", { type: "button", onclick }, words);
-    const oracle = () => `oracle:keep=${this.keep}`;
-    this.own = button("This plan", () => beside([this.player.model.spec, oracle()]));
-    const others = Object.entries(OTHERS).map(([name, words]) => button(words, () => beside([`${name}:keep=${this.keep}`, oracle()])));
+    this.own = button("This plan", () => beside([this.player.model.spec, this.oracle(this.player.model.stages[0].name)]));
+    const others = Object.entries(OTHERS).map(([name, words]) => button(words, () => beside([`${name}:keep=${this.keep}`, this.oracle(name)])));
     const words =
       "Which tokens both keep, and which only one of them: colours and hatchings on the picture, figures beside it, " +
-      "both set against what chance would give.";
+      "both set against what chance would give. LITE is set against the oracle that it learned.";
     this.node = el("div.pl-part", {}, el("h2", {}, "A selector against the oracle"), el("p.pl-note", {}, words), el("div.pl-saves", {}, this.own, others));
   }
 
@@ -23,6 +27,13 @@ export class AgainstPanel {
   get keep() {
     const { kept, keep } = this.player.model;
     return Math.max(0.01, Math.round((100 * kept) / keep.mask.length) / 100);
+  }
+
+  /** The oracle for a selector, at the count on the screen. */
+  oracle(selector) {
+    const own = selector === "lite" && this.teacher(this.player.model.manifest.report.encoder.name);
+    const [plan, separator] = own ? [own, own.includes(":") ? "," : ":"] : ["oracle", ":"];
+    return `${plan}${separator}keep=${this.keep}`;
   }
 
   build(player) {
