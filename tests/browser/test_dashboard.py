@@ -189,9 +189,3 @@ def test_a_job_is_cancelled_at_once_and_the_next_one_goes(dashboard: Any) -> Non
     page.select_option("select[aria-label=Weights]", "")
     page.click(".pl-tile >> nth=1")
     page.wait_for_function("document.querySelector('.pl-title').textContent.startsWith('pan')", timeout=240_000)
-
-
-def test_without_a_camera_one_sentence_says_so(dashboard: Any) -> None:
-    page = dashboard()
-    page.click("text=Record with the camera")
-    page.wait_for_selector("text=There is no camera that this browser can use; choose a file instead.")
