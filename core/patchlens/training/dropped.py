@@ -13,6 +13,7 @@ from patchlens.specs import parse_plugin
 from patchlens.types import Clip
 
 RANDOM = "random"
+REMEMBERED = 100_000  # pairs whose values are kept, a few KB each
 TIES = 1e-6  # share of the noise that parts patches of equal value, as in the released evaluation
 
 
@@ -42,8 +43,11 @@ class Dropped:
 
     def values(self, number: int, frames: Tensor) -> Tensor:
         """The selector's values for the P-frames of a pair, float (N, tokens)."""
-        if number not in self.known:
-            clip = Clip.from_frames(frames.numpy(), self.fps)
-            scores = self.selector.score(self.encoder.tokens(clip), RunContext(self.encoder, clip, None, number))
-            self.known[number] = scores.values.view(len(frames), -1)[1:].float()
-        return self.known[number]
+        if number in self.known:
+            return self.known[number]
+        clip = Clip.from_frames(frames.numpy(), self.fps)
+        scores = self.selector.score(self.encoder.tokens(clip), RunContext(self.encoder, clip, None, number))
+        values = scores.values.cpu().view(len(frames), -1)[1:].float()
+        if len(self.known) < REMEMBERED:
+            self.known[number] = values
+        return values

@@ -15,8 +15,8 @@ export class AgainstPanel {
   constructor({ beside, teacher }) {
     this.teacher = teacher;
     const button = (words, onclick) => el("button.pl-button", { type: "button", onclick }, words);
-    this.own = button("This plan", () => beside([this.player.model.spec, this.oracle(this.player.model.stages[0].name)]));
-    const others = Object.entries(OTHERS).map(([name, words]) => button(words, () => beside([`${name}:keep=${this.keep}`, this.oracle(name)])));
+    this.own = button("This plan", () => beside([this.player.model.spec, this.oracle(this.player.model.stages[0])]));
+    const others = Object.entries(OTHERS).map(([name, words]) => button(words, () => beside([`${name}:keep=${this.keep}`, this.oracle({ name })])));
     const words =
       "Which tokens both keep, and which only one of them: colours and hatchings on the picture, figures beside it, " +
       "both set against what chance would give. LITE is set against the oracle that it learned.";
@@ -30,8 +30,9 @@ export class AgainstPanel {
   }
 
   /** The oracle for a selector, at the count on the screen. */
-  oracle(selector) {
-    const own = selector === "lite" && this.teacher(this.player.model.manifest.report.encoder.name);
+  oracle({ name, setting = { weights: "auto" } }) {
+    const bundled = name === "lite" && setting.weights === "auto";
+    const own = bundled && this.teacher(this.player.model.manifest.report.encoder.name);
     const [plan, separator] = own ? [own, own.includes(":") ? "," : ":"] : ["oracle", ":"];
     return `${plan}${separator}keep=${this.keep}`;
   }
