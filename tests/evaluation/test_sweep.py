@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -221,6 +222,13 @@ def test_without_labels_fidelity_is_compared():
     silent = sweep(toys.frame_cls(classes=None), toy_set(4, labels=False), [], budgets=[0.5], frames=4)[-1]
     assert silent["agreement"] is None and silent["kl"] is None and 0 < silent["cosine"] < 1
     assert table_of(rows)
+
+
+def test_one_class_called_alike_does_not_make_the_labels_known():
+    known = toy_set(8)
+    strange = tuple(s if s.label == known[0].label else replace(s, label=f"not {s.label}") for s in known)
+    rows = sweep(toys.space_time(), replace(known, samples=strange), ["saliency"], budgets=[0.5])
+    assert rows[-1]["vs_random"]["of"] == "cosine"
 
 
 def test_clips_are_made_once_and_broken_ones_are_counted():
