@@ -228,7 +228,7 @@ def test_one_class_called_alike_does_not_make_the_labels_known():
     known = toy_set(8)
     strange = tuple(s if s.label == known[0].label else replace(s, label=f"not {s.label}") for s in known)
     rows = sweep(toys.space_time(), replace(known, samples=strange), ["saliency"], budgets=[0.5])
-    assert rows[-1]["vs_random"]["of"] == "cosine"
+    assert rows[-1]["vs_random"]["of"] == "cosine" and rows[-1]["top1"] is None and rows[-1]["probability"] is None
 
 
 def test_clips_are_made_once_and_broken_ones_are_counted():

@@ -21,6 +21,7 @@ PARTS = ("easy", "middle", "hard")  # thirds of the clips by difficulty
 RATES = ("right", "same")  # of clips; the other columns are means, and a constant one has no spread
 EACH_FRAME = "random:per=frame"  # the rival of what chooses the same share of every frame, where it takes part
 COLUMNS = {"top1": "right", "agreement": "same", "cosine": "cosine", "kl": "kl", "probability": "probability"}
+LABELLED = ("right", "probability")  # columns about the label
 
 Row = dict[str, Any]
 
@@ -67,12 +68,13 @@ def per_clip(runs: Sequence[np.ndarray], name: str, where: np.ndarray | slice = 
     return values[~np.isnan(values)]
 
 
-def _figures(runs: list[np.ndarray]) -> Row:
-    """The mean and interval of everything measured."""
+def _figures(table: Table, runs: list[np.ndarray]) -> Row:
+    """The mean and interval of everything measured; what is about labels only where they are the encoder's."""
     out: Row = {}
     for name, column in COLUMNS.items():
         values = per_clip(runs, column)
-        found = _interval(values, column) if len(values) else None
+        counts = len(values) and (column not in LABELLED or metric(table) == "right")
+        found = _interval(values, column) if counts else None
         out[name] = _round(found.mean) if found else None
         out["interval" if name == "top1" else f"{name}_interval"] = [_round(x) for x in found.ends] if found else None
     return out
@@ -86,7 +88,7 @@ def _full_row(table: Table) -> Row:
     gmacs = float(table.full["gmacs"].mean())
     return {
         "selector": "everything", "plan": "everything", "budget": 1.0, "reached": 1.0, "solved": None,
-        "n": len(table.names), "seeds": 1, "views": str(table.views), **_figures([table.full]),
+        "n": len(table.names), "seeds": 1, "views": str(table.views), **_figures(table, [table.full]),
         "gmacs": _round(gmacs), "gmacs_selector": 0.0, "saved": 0.0,
         "vs_random": None, "vs_all": None, "groups": groups_of(table, [table.full]),
     }  # fmt: skip
@@ -100,7 +102,7 @@ def _row(table: Table, who: Contender, budget: float | None, runs: dict[Variant,
     return {
         "selector": who.name, "plan": who.spec(first.value), "budget": budget, "reached": _round(reached),
         "solved": {who.knob: first.value} if who.knob not in (None, "keep") else None,
-        "n": len(table.names), "seeds": len(found), "views": str(table.views), **_figures(found),
+        "n": len(table.names), "seeds": len(found), "views": str(table.views), **_figures(table, found),
         "gmacs": _round(reduced + own), "gmacs_selector": _round(own),
         "saved": _round(1 - (reduced + own) / float(table.full["gmacs"].mean())),
         "vs_random": compare(table, found, rival) if rival else None,
