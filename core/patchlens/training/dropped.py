@@ -13,7 +13,7 @@ from patchlens.specs import parse_plugin
 from patchlens.types import Clip
 
 RANDOM = "random"
-REMEMBERED = 100_000  # pairs whose values are kept, a few KB each
+REMEMBERED = 100_000  # pairs of which is kept what an epoch would work out again, some KB each
 TIES = 1e-6  # share of the noise that parts patches of equal value, as in the released evaluation
 
 

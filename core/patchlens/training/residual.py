@@ -23,7 +23,7 @@ from patchlens.data.pairs import Pairs, Take
 from patchlens.encoders.encoder import Encoder
 from patchlens.encoders.patches import cut
 from patchlens.encoders.residual import ResidualTokenizer, made_for
-from patchlens.training.dropped import RANDOM, Dropped
+from patchlens.training.dropped import RANDOM, REMEMBERED, Dropped
 from patchlens.training.loop import Loss, Training, ahead
 from patchlens.training.optimisers import Fit, muon_and_adamw, trapezoid
 from patchlens.training.ranks import Share, gather
@@ -32,7 +32,6 @@ Batch = tuple[list[int], Tensor, list[str]]
 OBJECTIVES = ("both", "image-to-text", "mse")
 OPTIMISERS = ("adamw", "muon")
 MOST_SCALE = 100.0
-REMEMBERED = 100_000  # pairs whose teacher features are kept, about 3 KB each
 TOWER_RATE = 0.02  # learning rate of an unfrozen tower, in shares of the tokenizer's
 
 
