@@ -25,6 +25,7 @@ def train_residual_command(
     fps: Annotated[float, typer.Option(help="frames per second within a pair")] = 1.0,
     objective: Annotated[str, typer.Option(help="both, image-to-text or mse")] = "both",
     layers: Annotated[int, typer.Option(min=1, max=4, help="of the tokenizer; more than one: ReLU between")] = 1,
+    hidden: Annotated[int | None, typer.Option(min=1, help="width between its layers; the tower's without one")] = None,
     optimiser: Annotated[str, typer.Option(help="adamw (the paper) or muon (few steps; try --lr 0.02)")] = "adamw",
     strategy: Annotated[
         str, typer.Option(help="what ranks the patches of every other pair in training, as in motion; random: the paper")
@@ -43,13 +44,14 @@ def train_residual_command(
     from patchlens.training.residual_run import run_training
 
     sizes, how = (batch, seed, lr, 0.0, pairs, epochs), (drop, n_train, fps, objective, layers, unfreeze)
-    recipe = Recipe(*sizes, *how, optimiser, strategy)
+    recipe = Recipe(*sizes, *how, optimiser, strategy, hidden)
     source = open_pairs(data, videos, 1 + 1000 * seed)
     model = load_encoder(encoder, weights, seed=seed, device=str(own_device(device)), dtype="float32")
+    wide = f" --hidden {hidden}" if hidden else ""
     command = (
         f"patchlens train residual --encoder {encoder} --data {Path(data).name} --pairs {pairs} --epochs {epochs} "
         f"--batch {batch} --lr {lr:g} --drop {drop:g} --n-train {n_train} --fps {fps:g} --objective {objective} "
-        f"--layers {layers} --optimiser {optimiser} --strategy {strategy}{' --unfreeze' if unfreeze else ''} --seed {seed}"
+        f"--layers {layers}{wide} --optimiser {optimiser} --strategy {strategy}{' --unfreeze' * unfreeze} --seed {seed}"
     )
     path = run_training(out, model, source, recipe, command)
     if path is not None:

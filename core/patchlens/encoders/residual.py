@@ -27,12 +27,13 @@ VIT = "vit."  # of a fine-tuned tower's tensors in the file
 class ResidualTokenizer(nn.Module):
     """Linear map of the L2-normalised, projected feature (b) of an I-frame to a token (d).
 
-    layers > 1 puts ReLU and a Linear(d, d) behind it, once per further layer.
+    layers > 1 puts ReLU and one more linear layer behind it, once per further layer; those between are `hidden` wide,
+    which is d in the paper.
     """
 
-    def __init__(self, features: int, width: int, layers: int = 1) -> None:
+    def __init__(self, features: int, width: int, layers: int = 1, hidden: int | None = None) -> None:
         super().__init__()
-        sizes = [features, *[width] * layers]
+        sizes = [features, *[hidden or width] * (layers - 1), width]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
 
     def forward(self, features: Tensor) -> Tensor:
@@ -63,8 +64,9 @@ def read(path: Path) -> tuple[ResidualTokenizer, dict[str, Any], dict[str, Tenso
     with carded.expected(path, "residual tokenizer", "patchlens train residual"):
         state, card = carded.read(path)
         tower = {name.removeprefix(VIT): state.pop(name) for name in list(state) if name.startswith(VIT)}
-        width, features = state["layers.0.weight"].shape
-        made = ResidualTokenizer(features, width, len(state) // 2)
+        layers = len(state) // 2
+        (hidden, features), width = state["layers.0.weight"].shape, len(state[f"layers.{layers - 1}.weight"])
+        made = ResidualTokenizer(features, width, layers, hidden)
         made.load_state_dict(state)
     return made.eval().requires_grad_(False), card, tower
 
@@ -99,10 +101,10 @@ def attach(loaded: Loaded, name: str, weights: str | None, given: str | None = N
 
 
 def _misfit(loaded: Loaded, name: str, tokenizer: ResidualTokenizer, card: dict[str, Any]) -> str | None:
-    config, first = loaded.vit.config, tokenizer.layers[0]
+    config, first, last = loaded.vit.config, tokenizer.layers[0], tokenizer.layers[-1]
     wanted = (config.outputs if loaded.classes is None and config.outputs else config.width, config.width)
-    if (first.in_features, first.out_features) != wanted:
-        return f"maps {first.in_features} numbers to {first.out_features}; {name} needs {wanted[0]} to {wanted[1]}."
+    if (first.in_features, last.out_features) != wanted:
+        return f"maps {first.in_features} numbers to {last.out_features}; {name} needs {wanted[0]} to {wanted[1]}."
     if card.get("encoder_weights") != made_for(loaded):
         return f"was trained for other weights of {name}; train one for these."
     return None

@@ -23,6 +23,7 @@ class Motion:
     per: str = choice("clip", **PER)
     clip_needs = frozenset({"motion"})
     monotone = True
+    displaces = True  # values are displacements in pixels of the source
 
     def score(self, tokens: Tokens, context: Context) -> Scores:
         """Mean motion magnitude of each token since the frame before, in pixels of the source."""

@@ -42,7 +42,8 @@ class Recipe(Fit):
     objective: cross-entropy of the similarities to the batch's sentences in "both" directions (the paper), from
     "image-to-text" alone (the released script), or "mse" of the features. optimiser: "adamw" at a constant rate (the
     paper), or "muon", which learns in hundreds of steps what takes it thousands, falling to zero over the second half.
-    strategy: what ranks the patches of every other pair; "random" (the paper) of all.
+    strategy: what ranks the patches of every other pair; "random" (the paper) of all. hidden: how wide the layers between
+    are, None as wide as the tower.
     """
 
     batch: int = 64
@@ -58,6 +59,7 @@ class Recipe(Fit):
     unfreeze: bool = False
     optimiser: str = "adamw"
     strategy: str = RANDOM
+    hidden: int | None = None
 
     def __post_init__(self) -> None:
         if self.optimiser not in OPTIMISERS:
@@ -66,6 +68,8 @@ class Recipe(Fit):
             raise ValueError(f"objective is {self.objective!r}; choose one of {', '.join(OBJECTIVES)}.")
         if not (1 <= self.n_train <= 10 and 0 < self.p <= 0.95 and 1 <= self.layers <= 4 and self.fps > 0):
             raise ValueError("Give n_train from 1 to 10, p from above 0 to 0.95, layers from 1 to 4 and a positive fps.")
+        if self.hidden is not None and (self.layers == 1 or self.hidden < 1):
+            raise ValueError(f"hidden is {self.hidden}; give a positive width, with 2 to 4 layers.")
         if not 2 <= self.batch <= self.pairs:
             raise ValueError(f"batch is {self.batch}; give at least 2 and at most {self.pairs}, the pairs.")
 
@@ -139,7 +143,7 @@ class Distillation(Training):
         self.encoder, self.pairs, self.held_out = encoder, pairs, held_out
         config = encoder.config
         torch.manual_seed(recipe.seed)
-        self.tokenizer = ResidualTokenizer(config.outputs, config.width, recipe.layers).to(self.device)
+        self.tokenizer = ResidualTokenizer(config.outputs, config.width, recipe.layers, recipe.hidden).to(self.device)
         self.vit = copy.deepcopy(encoder.vit).requires_grad_(True) if recipe.unfreeze else encoder.vit
         self.modules: dict[str, nn.Module] = {"tokenizer": self.tokenizer}
         if recipe.unfreeze:

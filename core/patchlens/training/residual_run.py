@@ -50,10 +50,11 @@ def as_markdown(card: dict[str, Any]) -> str:
     r, found, made = card["recipe"], card["held_out"], card["provenance"]
     frozen = "a copy of the visual tower was fine-tuned with it" if r["unfreeze"] else "both towers stayed frozen"
     ranked = "" if r["strategy"] == RANDOM else f", or of every other pair by {r['strategy']}"
+    wide = f", {r['hidden']} wide between" if r["hidden"] else ""
     lines = [
         f"# Residual tokenizer of {card['encoder']}",
         "",
-        f"{card['parameters']:,} parameters, layers: {r['layers']}. The projected feature of an I-frame becomes",
+        f"{card['parameters']:,} parameters, layers: {r['layers']}{wide}. The projected feature of an I-frame becomes",
         "one token of the P-frames behind it (ResidualViT, arXiv 2509.13255).",
         "",
         f"Distilled in {r['epochs']} passes over {r['pairs']:,} pairs of `{card['data']}`, {r['batch']} a step; {frozen}.",
