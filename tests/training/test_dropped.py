@@ -1,12 +1,14 @@
-"""Which patches P-frames keep in training: by turns random and a selector's best."""
+"""Which patches P-frames keep in training: by turns random and what a strategy ranks first."""
 
 from __future__ import annotations
 
+import patchlens
 import pytest
 import torch
 from patchlens.encoders.encoder import Encoder
 from patchlens.encoders.tiny_clip import load_tiny_clip
 from patchlens.training.dropped import Dropped
+from patchlens.types import Clip
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,18 @@ def test_every_other_pair_by_the_selector_and_the_next_time_the_other_ones(encod
     rows, columns = best // side, best % side
     assert set(rows.tolist()) <= {3, 4} and set(columns.tolist()) <= {1, 2, 3}  # where the square came and went
     assert (first[1] <= 1e-6).all() and torch.equal(first[1].argsort(-1), noise[1].argsort(-1))  # all at rest: at random
+
+
+def test_motion_ranks_as_it_does_in_a_run(encoder: Encoder) -> None:
+    """In training as behind the plan: in steps of a quarter of a patch, and at rest evenly spread."""
+    dropped, seen = Dropped(encoder, "motion", 3.0), frames(encoder)
+    clip = Clip.from_frames(seen[0].numpy(), 3.0)
+    trace = patchlens.run(clip, encoder=encoder, selector="residualvit:n=2,p=0.85,cuts=off,residual=off", cache=False)
+    kept = trace.keep.mask.view(3, -1)[1:]
+    found = dropped.order([1], seen[:1], torch.rand(1, 2, encoder.config.tokens), 0)[0].topk(22, -1).indices
+    assert all(set(a.tolist()) == set(b.nonzero()[:, 0].tolist()) for a, b in zip(found, kept, strict=True))
+    moved, rests = (dropped.values(number, seen[place]) for number, place in ((2, 0), (3, 1)))
+    assert not torch.equal(moved, rests) and torch.equal(rests[0], rests[1])
 
 
 def test_a_strategy_that_is_none_is_refused(encoder: Encoder) -> None:

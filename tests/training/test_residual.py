@@ -72,14 +72,16 @@ def test_muon_brings_p_frames_nearer_to_the_full_encoder(encoder: Encoder, tmp_p
     assert training.loss(0, data).mean.item() < before
 
 
-@pytest.mark.parametrize("unfreeze", [False, True])
-def test_the_finished_file_is_put_to_use(encoder: Encoder, tmp_path: Path, unfreeze: bool) -> None:
-    training = Distillation(replace(RECIPE, unfreeze=unfreeze, layers=2), encoder, ScenePairs(1), 4)
+@pytest.mark.parametrize(("unfreeze", "hidden"), [(False, 40), (True, None)])
+def test_the_finished_file_is_put_to_use(encoder: Encoder, tmp_path: Path, unfreeze: bool, hidden: int | None) -> None:
+    training = Distillation(replace(RECIPE, unfreeze=unfreeze, layers=2, hidden=hidden), encoder, ScenePairs(1), 4)
     directly(training, tmp_path, until=1)
     path = finish(training, tmp_path, "patchlens train residual")
     assert path.name == "tiny-clip.residual.safetensors"
     tokenizer, card, tower = read(path)
     assert card["recipe"]["layers"] == 2 == len(tokenizer.layers) and bool(tower) == unfreeze
+    assert [layer.out_features for layer in tokenizer.layers] == [hidden or 192, 192]
+    assert ("40 wide between" in (tmp_path / "tiny-clip.residual.md").read_text()) == (hidden == 40)
     assert "Cosine of P-frames to the full encoder on held-out pairs" in (tmp_path / "tiny-clip.residual.md").read_text()
     loaded = attach(load_tiny_clip("random"), "tiny-clip", "random", str(path))
     ours = Encoder("tiny-clip", loaded, "cpu", "float32")
@@ -128,6 +130,7 @@ def test_scene_pairs_are_the_same_again_and_held_out_ones_are_others() -> None:
 
 @pytest.mark.parametrize(("change", "sentence"), [
     ({"objective": "l1"}, "objective is 'l1'"), ({"optimiser": "sgd"}, "optimiser is 'sgd'"),
+    ({"hidden": 8}, "hidden is 8; give a positive width, with 2 to 4 layers"),
     ({"n_train": 11}, "n_train from 1 to 10"), ({"batch": 1}, "batch is 1"),
 ])  # fmt: skip
 def test_a_senseless_recipe_is_one_sentence(change: dict, sentence: str) -> None:
