@@ -48,19 +48,26 @@ def _video(index: int, seed: int, split: str) -> Scene:
 
 @dataclass(frozen=True)
 class ScenePairs:
-    """Moments of procedural videos; held out are those of the validation split, with other pairs of colour and shape."""
+    """Moments of procedural videos; held out are those of the validation split, with other pairs of colour and shape.
+
+    A moment may be anywhere in its video, as in a web video: also in the empty time between events, and where one begins
+    or ends. Its sentence is of what happens when it begins, or else of another event of the video.
+    """
 
     seed: int = 1
     name: str = "scenes"
 
     def pair(self, number: int, take: Take, held_out: bool = False) -> tuple[np.ndarray, str]:
-        """See `Pairs`; all frames lie within one event where it is long enough."""
+        """See `Pairs`; all frames lie within one shot where it is long enough."""
         video = _video(number // PER_VIDEO, self.seed, "validation" if held_out else "train")
         dice = np.random.default_rng((self.seed, number, held_out))
-        event = video.events[int(dice.integers(len(video.events)))]
-        length = (take.count - 1) / take.fps
-        latest = max(event.start, min(event.end, video.duration) - length - 0.05)
-        times = dice.uniform(event.start, latest) + np.arange(take.count) / take.fps
+        length = (take.count - 1) / take.fps + 0.05
+        start = dice.uniform(0, video.duration)
+        shot = next(s for s in reversed(video.shots) if s.start <= start)
+        start = max(shot.start, min(start, shot.end - length))
+        times = start + np.arange(take.count) / take.fps
+        there = [event for event in video.events if event.start <= start < event.end] or video.events
+        event = there[int(dice.integers(len(there)))]
         frames = scene_frames(video, times.clip(0, video.duration - 1e-3), take.size_hw[0])
         return frames, event.captions[int(dice.integers(len(event.captions)))].text
 
