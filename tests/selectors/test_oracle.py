@@ -103,7 +103,7 @@ def test_a_models_card_may_name_block_gradient_and_sign():
     assert named.facts["block"] == [0, 1, 2] and (named.facts["gradient"], named.facts["sign"]) == ("own", "either")
     assert named.unit.startswith("|gradient x activation| of") and "blocks 0 to 2, their mean" in named.unit
     literal = score(encoder, Oracle(gradient="mean"))
-    assert literal.facts["block"] == 1 and literal.unit.startswith("grad-cam of"), "each gradient has its own sign and block"
+    assert literal.facts["block"] == 1 and literal.unit.startswith("grad-cam of"), "each gradient has its own"
     one_sided = score(encoder, Oracle(sign="positive"))
     assert one_sided.facts["block"] == 0 and one_sided.unit.startswith("gradient x activation of")
     assert score(encoder, Oracle(block="-1")).facts["block"] == 2, "what is asked for wins"
