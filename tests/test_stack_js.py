@@ -56,10 +56,10 @@ def test_maps_are_cleaned_as_python_cleans_them(tmp_path: Any) -> None:
 
 SHOW = """(() => {
   const found = new lens.Stack(data.about, Float32Array.from(data.maps.flat(2)).buffer);
-  const stage = { name: "oracle", setting: { block: "auto", gradient: "auto", clean: "none", sign: data.sign } };
+  const stage = { name: "oracle", setting: { block: "auto", gradient: "auto", sign: "auto", clean: "none" } };
   const model = { stages: [stage], extra: 0, manifest: { grid: data.grid, seed: data.seed } };
   return data.ways.map(([gradient, place, clean]) => {
-    found.show(model, { gradient, place, clean, sign: data.sign });
+    found.show(model, { gradient, sign: data.sign, place }, clean);
     const { setting, unit, values, order } = stage;
     const arrays = { values: Array.from(values), order: Array.from(order) };
     return { ...arrays, knobs: { ...setting }, unit, read: found.read(setting), extra: model.extra };
@@ -71,14 +71,14 @@ SHOW = """(() => {
 def test_a_block_shown_in_the_browser_is_the_run_that_it_stands_for(space_time: Any, sign: str, tmp_path: Any) -> None:
     clip, depth = toys.clip(8, seed=3), space_time.config.depth
     asked = {"encoder": space_time, "label": "still", "cache": False, "seed": 5}
-    trace = pl.run(clip, selector=f"oracle:keep=0.5,sign={sign}", **asked)
+    trace = pl.run(clip, selector="oracle:keep=0.5", **asked)
     maps, about = stack(trace, space_time)
     ways = [[g, p, c] for g in ("own", "mean") for p in range(depth + 1) for c in ("none", "edges", "rank")]
     grid = [trace.grid.t, trace.grid.h, trace.grid.w]
     data = {"about": about, "maps": maps.tolist(), "grid": grid, "seed": 5, "ways": ways, "sign": sign}
     for (gradient, place, _), made in zip(ways, in_room(SHOW, data, tmp_path), strict=True):
-        assert made["read"] == {"gradient": gradient, "place": place}
-        spec = ",".join(f"{k}={v}" for k, v in made["knobs"].items() if v not in ("auto", "none", "positive"))
+        assert made["read"] == {"gradient": gradient, "sign": sign, "place": place}
+        spec = ",".join(f"{k}={v}" for k, v in made["knobs"].items() if v not in ("auto", "none"))
         scores = pl.run(clip, selector=f"oracle:keep=0.5{',' * bool(spec)}{spec}", **asked).scores
         assert scores.unit == made["unit"]
         assert trace.scores.gmacs + made["extra"] == pytest.approx(scores.gmacs)
@@ -88,18 +88,28 @@ def test_a_block_shown_in_the_browser_is_the_run_that_it_stands_for(space_time: 
 
 
 def test_the_knobs_are_auto_where_the_oracle_takes_that_by_itself(tmp_path: Any) -> None:
-    about = {"gradients": ["mean", "own"], "blocks": 6, "auto": {"gradient": "own", "blocks": {"mean": 2, "own": "mean"}}}
+    blocks = {"mean positive": 2, "mean either": 4, "own positive": 1, "own either": "mean"}
+    auto = {"gradient": "own", "signs": {"mean": "positive", "own": "either"}, "blocks": blocks}
+    about = {"gradients": ["mean", "own"], "blocks": 6, "auto": auto}
     program = """(() => {
       const found = new lens.Stack(data, new ArrayBuffer(0));
+      const way = (gradient, sign, block) => found.read({ gradient, sign, block });
       const asked = ["auto", "0", "-1", "mean", "mean6", "mean3", "9", "x"];
-      const read = asked.map((block) => found.read({ gradient: "auto", block }).place);
-      const knobs = [["own", 6], ["own", 2], ["mean", 2]].map((way) => found.knobs(...way));
-      return [read, found.read({ gradient: "mean", block: "auto" }), ...knobs];
+      const read = asked.map((block) => way("auto", "auto", block).place);
+      const others = [way("mean", "auto", "auto"), way("mean", "either", "auto"), way("auto", "positive", "auto")];
+      const ways = [["own", "either", 6], ["own", "either", 2], ["own", "positive", 6], ["mean", "positive", 2]];
+      return [read, others, ways.map(([gradient, sign, place]) => found.knobs({ gradient, sign, place }))];
     })()"""
-    read, mean, usual, other, lites = in_room(program, about, tmp_path)
-    assert read == [6, 0, 5, 6, 6, None, None, None] and mean == {"gradient": "mean", "place": 2}
-    assert usual == {"gradient": "auto", "block": "auto"} and other == {"gradient": "own", "block": "2"}
-    assert lites == {"gradient": "mean", "block": "2"}
+    read, others, knobs = in_room(program, about, tmp_path)
+    assert read == [6, 0, 5, 6, 6, None, None, None]
+    found = [tuple(way.values()) for way in others]
+    assert found == [("mean", "positive", 2), ("mean", "either", 4), ("own", "positive", 1)]
+    assert knobs[0] == {"gradient": "auto", "sign": "auto", "block": "auto"}
+    assert knobs[1:] == [
+        {"gradient": "own", "sign": "either", "block": "2"},
+        {"gradient": "own", "sign": "positive", "block": "mean"},
+        {"gradient": "mean", "sign": "positive", "block": "2"},
+    ]
 
 
 def test_how_value_is_spread_is_what_python_says(tmp_path: Any) -> None:

@@ -27,6 +27,7 @@ from patchlens.types import Grid, Keep, Tokens
 
 BACKWARD_ATTENTION = 2.5  # flash attention's backward recomputes QK^T and makes four more products
 GRADIENTS = ("mean", "own")
+SIGNS = ("positive", "either")  # what speaks for the answer (LITE's ReLU), or for or against it, by magnitude
 
 
 Wanted = int | None | Tensor  # a class, the predicted one, or the feature (D,) of a text
@@ -202,6 +203,11 @@ def _spread(values: Tensor, keep: Keep) -> Tensor:
     full = torch.zeros(*values.shape[:-1], keep.grid.n)
     full[..., keep.mask] = values
     return full
+
+
+def counted(signed: Tensor, sign: str) -> Tensor:
+    """A map before eq. 2's ReLU under one of SIGNS: as it is, or its magnitude."""
+    return signed.abs() if sign == "either" else signed
 
 
 def unit_range(signed: Tensor) -> Tensor:

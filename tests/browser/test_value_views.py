@@ -33,18 +33,19 @@ def slide(page: Any, place: int) -> None:
 
 def test_scrubbing_the_blocks_asks_nobody_and_letting_go_measures(dashboard: Any) -> None:
     page = oracle(dashboard)
-    assert page.input_value(BLOCK) == "6" and "Mean of blocks 0 to 5: with 30 %" in page.inner_text(CAPTION)
-    seen, kept = set(), page.evaluate(f"{APP}.player.model.kept")
-    for place in range(6):
+    assert page.input_value(BLOCK) == "0" and "Block 0: with 30 %" in page.inner_text(CAPTION)
+    seen, kept = {page.evaluate(HASH)}, page.evaluate(f"{APP}.player.model.kept")
+    for place in (6, 1, 2, 3, 4, 5):
         slide(page, place)
-        page.wait_for_function(f"{SPEC} === 'oracle:keep=0.3,block={place},gradient=own'")
+        block = place if place < 6 else "mean"
+        page.wait_for_function(f"{SPEC} === 'oracle:keep=0.3,block={block},gradient=own,sign=either'")
         page.wait_for_function(f"!{APP}.player.pending")
         seen.add(page.evaluate(HASH))
         assert page.evaluate(f"{APP}.player.model.kept") == kept
-        assert page.inner_text(CAPTION).startswith(f"Block {place}: with 30 %")
-    assert len(seen) == 6, "every block has another map"
+        assert page.inner_text(CAPTION).startswith(f"Block {place}: with 30 %" if place < 6 else "Mean of blocks 0 to 5: ")
+    assert len(seen) == 7, "every block has another map"
     assert page.evaluate(f"{APP}.player.mode") == "value" and page.asked == []
-    assert "(random 95.3 %, so −75 points)" in page.inner_text(CAPTION)
+    assert "(random 95.3 %, so −22 points)" in page.inner_text(CAPTION)
     assert "at block 5" in page.inner_text(".pl-part:has-text('How value is spread')")
     page.dispatch_event(BLOCK, "change")
     page.wait_for_function(f"{MEASURED} === {SPEC}", timeout=240_000)
@@ -56,34 +57,37 @@ def test_a_link_to_a_block_keeps_what_the_slider_kept(dashboard: Any) -> None:
     page, mask = oracle(dashboard), f"Array.from({APP}.player.model.keep.mask).join('')"
     slide(page, 2)
     page.wait_for_function(f"!{APP}.player.pending && {SPEC}.includes('block=2')")
-    again = dashboard(ROOM + "oracle%3Akeep%3D0.3%2Cblock%3D2%2Cgradient%3Down")
+    again = dashboard(ROOM + "oracle%3Akeep%3D0.3%2Cblock%3D2%2Cgradient%3Down%2Csign%3Deither")
     assert again.evaluate(mask) == page.evaluate(mask), "the server decides the same"
     assert again.input_value("label.pl-field:has-text('block') input") == "2", "the desk says it too"
 
 
 def test_keys_step_through_the_blocks(dashboard: Any) -> None:
     page = oracle(dashboard)
-    page.keyboard.press("<")
-    page.wait_for_function(f"{SPEC}.includes('block=5')")
-    page.keyboard.press("<")
-    page.wait_for_function(f"{SPEC}.includes('block=4')")
+    page.keyboard.press(">")
+    page.wait_for_function(f"{SPEC}.includes('block=1')")
+    page.keyboard.press(">")
+    page.wait_for_function(f"{SPEC}.includes('block=2')")
     for _ in range(3):
-        page.keyboard.press(">")
+        page.keyboard.press("<")
     page.wait_for_function(f"{SPEC} === 'oracle:keep=0.3'")
     page.focus(BLOCK)
-    page.keyboard.press("ArrowLeft")
-    page.wait_for_function(f"{SPEC}.includes('block=5')")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(f"{SPEC}.includes('block=1')")
 
 
-def test_gradient_and_cleaning_change_the_map_without_a_run(dashboard: Any) -> None:
+def test_gradient_sign_and_cleaning_change_the_map_without_a_run(dashboard: Any) -> None:
     page = oracle(dashboard)
     first = page.evaluate(HASH)
     page.select_option(".pl-oracle-fields label:has-text('map') select", "edges")
     page.wait_for_function(f"{SPEC}.includes('clean=edges')")
     assert page.evaluate(HASH) != first
     page.select_option(".pl-oracle-fields label:has-text('gradient') select", "mean")
-    page.wait_for_function(f"{SPEC} === 'oracle:keep=0.3,block=mean,gradient=mean,clean=edges'")
-    assert "51.6 %" in page.inner_text(CAPTION) and "not as this one is cleaned" in page.inner_text(CAPTION)
+    page.wait_for_function(f"{SPEC} === 'oracle:keep=0.3,block=0,gradient=mean,sign=either,clean=edges'")
+    assert "69.1 %" in page.inner_text(CAPTION) and "not as this one is cleaned" in page.inner_text(CAPTION)
+    page.select_option(".pl-oracle-fields label:has-text('counts') select", "positive")
+    page.wait_for_function(f"{SPEC} === 'oracle:keep=0.3,block=0,gradient=mean,sign=positive,clean=edges'")
+    assert "60.6 %" in page.inner_text(CAPTION)
     assert not [url for url in page.asked if url.endswith("/run")], "only the answer is measured"
     page.wait_for_function(f"{MEASURED} === {SPEC}", timeout=240_000)
 

@@ -41,6 +41,21 @@ def test_sweep_prints_a_table_and_writes_rows(tmp_path):
     assert out.read_text().count("\n") < 30  # a line for every key and row
 
 
+def test_every_row_against_one_plan_paired_and_what_it_saves_of_it(tmp_path):
+    out, options = tmp_path / "a.json", ["--selector", "center", "--budget", "0.3", "--limit", "8", "--seeds", "1"]
+    shown = call("sweep", "motions", *RANDOM, *options, "--against", "uniform:keep=0.6", "--json", str(out))
+    rows = {row["selector"]: row for row in json.loads(out.read_text())["rows"]}
+    one, other = rows["center"], rows["uniform:keep=0.6"]
+    assert one["vs_plan"]["difference"] == pytest.approx(one["top1"] - other["top1"], abs=1e-6)
+    assert one["vs_plan"]["saved"] == pytest.approx(1 - one["gmacs"] / other["gmacs"], abs=1e-6)
+    assert other["vs_plan"]["difference"] == other["vs_plan"]["saved"] == 0
+    head, _, *lines = shown.splitlines()
+    assert head.endswith("| against uniform:keep=0.6 | of its GMACs saved % |")
+    assert lines[2].endswith(f"level | {100 * one['vs_plan']['saved']:.1f} |")
+    with pytest.raises(ValueError, match="against is 'uniform'; say how much it keeps"):
+        call("sweep", "motions", *RANDOM, *options, "--against", "uniform")
+
+
 def test_the_file_says_the_command_that_makes_it_again(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     typed = "motions --weights random --selector center --selector uniform --budget 0.2 --seeds 1 --limit 2"

@@ -25,28 +25,36 @@ def found(space_time):
 
 @pytest.mark.parametrize("block", ["0", "1", "mean"])
 @pytest.mark.parametrize("gradient", ["own", "mean"])
+@pytest.mark.parametrize("sign", ["positive", "either"])
 @pytest.mark.parametrize("kind", ["predicted", "true"])
-def test_a_row_is_what_single_runs_give(space_time, found, block, gradient, kind):
+def test_a_row_is_what_single_runs_give(space_time, found, block, gradient, sign, kind):
     card, tokens, labels = found
-    (row,) = [r for r in card["oracle_table"] if (r["block"], r["gradient"]) == (block, gradient)]
+    (row,) = [r for r in card["oracle_table"] if (r["block"], r["gradient"], r["sign"]) == (block, gradient, sign)]
     right = 0
     for x, y in zip(tokens, labels, strict=True):
         wanted = y if kind == "true" else None
         (value,) = token_values(space_time, [x], [wanted], range(3), gradient=gradient)
-        best = Scores(value.signed if block == "mean" else value.maps[int(block)], "map")
+        signed = value.signed if block == "mean" else value.maps[int(block)]
+        best = Scores(abs(signed) if sign == "either" else signed, "map")
         right += int(space_time.encode(x, keep_of([(best, TopK(0.3))], x.grid)).logits.argmax()) == y
     assert row[f"{kind} 0.3"] == round(right / 6, 4) and 0 < row["label probability"] < 1
 
 
 def test_auto_is_the_best_row_with_the_predicted_label(found):
     card, *_ = found
-    rows = {(r["block"], r["gradient"]): r["predicted 0.3"] for r in card["oracle_table"] if r["gradient"]}
+    rows = {(r["gradient"], r["sign"], r["block"]): r["predicted 0.3"] for r in card["oracle_table"] if r["gradient"]}
     chosen = card["oracle"]
-    assert rows[chosen["blocks"][chosen["gradient"]], chosen["gradient"]] == max(rows.values())
+
+    def rate(gradient, sign=None):
+        sign = sign or chosen["signs"][gradient]
+        return rows[gradient, sign, chosen["blocks"][f"{gradient} {sign}"]]
+
+    assert rate(chosen["gradient"]) == max(rows.values())
     for gradient in ("own", "mean"):
-        best = max(v for (_, g), v in rows.items() if g == gradient)
-        assert rows[chosen["blocks"][gradient], gradient] == best
-    assert card["oracle_clips"] == 6 and ("random", "") not in rows
+        assert rate(gradient) == max(v for (g, *_), v in rows.items() if g == gradient)
+        for sign in ("positive", "either"):
+            assert rate(gradient, sign) == max(v for (g, s, _), v in rows.items() if (g, s) == (gradient, sign))
+    assert card["oracle_clips"] == 6 and not any(block == "random" for *_, block in rows)
 
 
 def test_the_card_in_words_has_every_row(found):

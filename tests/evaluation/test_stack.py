@@ -23,13 +23,15 @@ def test_the_stack_holds_the_oracles_map_of_each_block_and_of_their_mean(space_t
     assert maps.shape == (2, depth + 1, 60) and about["label"] == "still" and about["blocks"] == depth
     for i, gradient in enumerate(about["gradients"]):
         for place, block in enumerate([*range(depth), "mean"]):
-            spec = f"oracle:block={block},gradient={gradient}"
-            alone = pl.run(CLIP, encoder=space_time, selector=spec, label="still", cache=False).scores
-            torch.testing.assert_close(maps[i, place], alone.fine)
-            torch.testing.assert_close(unit_range(maps[i, place]), alone.values)
-            assert about["units"][i][place] == alone.unit
-            assert about["gmacs"][place] == alone.gmacs
-    assert about["auto"] == {"gradient": "mean", "blocks": {"mean": depth - 1, "own": depth - 1}}
+            for sign, signed in (("positive", maps[i, place]), ("either", maps[i, place].abs())):
+                spec = f"oracle:block={block},gradient={gradient},sign={sign}"
+                alone = pl.run(CLIP, encoder=space_time, selector=spec, label="still", cache=False).scores
+                torch.testing.assert_close(signed, alone.fine)
+                torch.testing.assert_close(unit_range(signed), alone.values)
+                assert about["units"][sign][i][place] == alone.unit
+                assert about["gmacs"][place] == alone.gmacs
+    blocks = {f"{gradient} {sign}": depth - 1 for gradient in ("mean", "own") for sign in ("positive", "either")}
+    assert about["auto"] == {"gradient": "mean", "signs": {"mean": "positive", "own": "positive"}, "blocks": blocks}
     assert about["accuracy"] is about["clips"] is about["all_tokens"] is None, "nobody measured a toy"
 
 
@@ -45,7 +47,8 @@ def test_the_bundled_models_table_comes_with_intervals_and_chance():
     _, about = stack(trace, encoder)
     card = json.loads((BUNDLED / "tiny-video-card.json").read_text("utf-8"))
     assert [{k: v for k, v in row.items() if k != "intervals"} for row in about["accuracy"]] == card["oracle_table"]
-    assert about["clips"] == card["oracle_clips"] and about["auto"]["gradient"] == card["oracle"]["gradient"]
+    assert about["clips"] == card["oracle_clips"] and about["auto"]["signs"] == card["oracle"]["signs"]
+    assert {k: str(v) for k, v in about["auto"]["blocks"].items()} == card["oracle"]["blocks"]
     assert {row["block"] for row in about["accuracy"]} == {*map(str, range(6)), "mean", "random"}
     for row in about["accuracy"]:
         for column, (low, high) in row["intervals"].items():

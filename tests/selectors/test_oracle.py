@@ -95,14 +95,17 @@ def test_which_block_is_watched(request, name, selector, block, why):
     assert scores.facts["block"] == block and f"block {block}" in scores.unit
 
 
-def test_a_models_card_may_name_block_and_gradient():
+def test_a_models_card_may_name_block_gradient_and_sign():
     encoder = toys.space_time()
-    encoder.loaded.facts["oracle"] = {"gradient": "own", "blocks": {"own": "mean", "mean": "1"}}
+    blocks = {"own either": "mean", "own positive": "0", "mean positive": "1"}
+    encoder.loaded.facts["oracle"] = {"gradient": "own", "signs": {"own": "either", "mean": "positive"}, "blocks": blocks}
     named = score(encoder)
-    assert named.facts["block"] == [0, 1, 2] and named.facts["gradient"] == "own"
-    assert named.unit.startswith("gradient x activation of") and "blocks 0 to 2, their mean" in named.unit
+    assert named.facts["block"] == [0, 1, 2] and (named.facts["gradient"], named.facts["sign"]) == ("own", "either")
+    assert named.unit.startswith("|gradient x activation| of") and "blocks 0 to 2, their mean" in named.unit
     literal = score(encoder, Oracle(gradient="mean"))
-    assert literal.facts["block"] == 1 and literal.unit.startswith("grad-cam of"), "each gradient has its own block"
+    assert literal.facts["block"] == 1 and literal.unit.startswith("grad-cam of"), "each gradient has its own"
+    one_sided = score(encoder, Oracle(sign="positive"))
+    assert one_sided.facts["block"] == 0 and one_sided.unit.startswith("gradient x activation of")
     assert score(encoder, Oracle(block="-1")).facts["block"] == 2, "what is asked for wins"
 
 
@@ -115,7 +118,7 @@ def test_the_mean_of_blocks_is_the_mean_of_their_maps(encoder):
 
 def test_without_a_card_it_is_lites_definition(space_time):
     scores = score(space_time, Oracle(block="0"))
-    assert scores.facts["gradient"] == "mean"
+    assert (scores.facts["gradient"], scores.facts["sign"]) == ("mean", "positive")
     assert not torch.allclose(scores.fine, score(space_time, Oracle(block="0", gradient="own")).fine)
 
 

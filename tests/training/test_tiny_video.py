@@ -54,7 +54,7 @@ def test_the_finished_file_loads_and_carries_its_card(whole, tmp_path):
     traces = [pl.run(pl.Clip.from_frames(f, fps=8.0), encoder=encoder, selector="everything", cache=None) for f in frames]
     right = sum(int(t.encoding.logits.argmax()) == y for t, y in zip(traces, labels, strict=True))
     assert card["accuracy"]["top1"] == pytest.approx(right / 32)
-    assert encoder.loaded.facts["oracle"] == card["oracle"] and len(card["oracle_table"]) == 2 * (CONFIG.depth + 1) + 1
+    assert encoder.loaded.facts["oracle"] == card["oracle"] and len(card["oracle_table"]) == 4 * (CONFIG.depth + 1) + 1
     text = (tmp_path / "tiny-video.md").read_text()
     assert f"{100 * card['accuracy']['top1']:.1f} %" in text and "uncovering something" in text
     assert traces[0].encoder["domain"]["limit"] > 0

@@ -29,6 +29,7 @@ def bench_command(
     seed: Annotated[int, typer.Option(help="for random choices and random weights")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16")] = "auto",
+    profile: Annotated[bool, typer.Option(help="also say by kind of operation where the time goes")] = False,
     json: Annotated[Path | None, typer.Option("--json", help="write rows and where they come from")] = None,
     plot: Annotated[Path | None, typer.Option(help="write the figure here, one HTML file that opens offline")] = None,
 ) -> None:
@@ -38,6 +39,7 @@ def bench_command(
     """
     from patchlens.cache import write_whole
     from patchlens.commands.evaluate import command_line
+    from patchlens.evaluation.operations import operations_table
     from patchlens.evaluation.provenance import provenance, ran_on
     from patchlens.evaluation.shipped import dumps
     from patchlens.evaluation.throughput import bench, table
@@ -49,9 +51,11 @@ def bench_command(
     model = load_encoder(encoder, weights, seed=seed, device=device, dtype=dtype)
     plans = [*(selector or []), *(merger or [])] or [*_selectors(model), *_mergers(model)]
     clips = _clips(video, batch, frames, model, plans)
-    rows = bench(model, clips, plans, keep_ratio=ratios, repeats=repeats, seed=seed, progress=_told)
+    rows = bench(model, clips, plans, keep_ratio=ratios, repeats=repeats, seed=seed, progress=_told, profiled=profile)
     made = provenance()
     typer.echo(table(rows))
+    if profile:
+        typer.echo(f"\n{operations_table(rows)}")
     for row in rows:
         for clip, found in zip(clips, row.get("solved", []), strict=False):
             knob, value = next(iter(found.items()))

@@ -63,6 +63,7 @@ def sweep_command(
     device: Device = "auto",
     dtype: Dtype = "auto",
     by: Annotated[str | None, typer.Option(help="also a table by class, difficulty or camera")] = None,
+    against: Annotated[str | None, typer.Option(help="a plan to set every row against, as in lite:keep=0.5")] = None,
     json: Json = None,
 ) -> None:
     """Accuracy (fidelity where there are no labels) against GMACs, for any selectors and budgets, paired with random.
@@ -70,6 +71,7 @@ def sweep_command(
     A selector that names its knob (rlt:tau=0.1) runs as written; RLT without one has tau solved for every budget.
     """
     from patchlens.data.datasets import open_set
+    from patchlens.evaluation.budgets import contender
     from patchlens.evaluation.markdown import by_group, check_group, table_of
     from patchlens.evaluation.provenance import provenance
     from patchlens.evaluation.rows import swept
@@ -78,16 +80,19 @@ def sweep_command(
 
     check_targets({"json": json}, Path(where))
     check_group(by)
+    if against and contender(against).knob:
+        raise ValueError(f"against is {against!r}; say how much it keeps, as in lite:keep=0.5.")
     asked = {"command": command_line(context), "views": views, "seed": seed, "seeds": seeds, "frames": frames}
     asked["provenance"] = provenance()  # as it was when the code was read
     samples = open_set(where, seed, limit, videos, split)
     runs = _runs(samples, encoder, weights, {"device": device, "dtype": dtype}, probe, trained, seed, frames)
     model = runs[0][0]
+    plans = [*(selector or SWEPT), *([against] if against else [])]
     table = measure_runs(
-        runs, selector or SWEPT, budgets=budget or BUDGETS, views=views, seed=seed, seeds=seeds, frames=frames,
+        runs, plans, budgets=budget or BUDGETS, views=views, seed=seed, seeds=seeds, frames=frames,
         resume=_parts(json), progress=Meter(),
     )  # fmt: skip
-    found, notes = swept(table), [*samples.notes, *_told(table.skipped)]
+    found, notes = swept(table, contender(against).name if against else None), [*samples.notes, *_told(table.skipped)]
     if samples.classes and found["metric"] != "right":
         notes.append(f"{model.name} does not know this set's labels: fidelity only, no accuracy.")
     if table.views.count > 1:

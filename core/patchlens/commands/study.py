@@ -99,6 +99,27 @@ def footage_command(
     _told(found, text(found), footage_figure, json, plot)
 
 
+@study.command("oracle")
+def oracle_command(
+    where: Annotated[str, typer.Argument(help="motions, a folder of videos by class, or a list")] = "motions",
+    encoder: Annotated[str, typer.Option(help="see `patchlens list`")] = "tiny-video",
+    weights: Annotated[str | None, typer.Option(help="as in `patchlens run`")] = None,
+    limit: Annotated[int, typer.Option(min=2, max=4096, help="clips")] = 256,
+    seed: Annotated[int, typer.Option(help="which procedural clips (2: those that cards choose on)")] = 2,
+    json: Json = None,
+) -> None:
+    """Which oracle to trust: accuracy with its best tokens by block, gradient and sign, and what its "auto" should be."""
+    from patchlens.data.datasets import open_set
+    from patchlens.evaluation.oracles import batches_of, oracle_card, oracle_markdown
+    from patchlens.pipeline import load_encoder
+
+    _check(json, None)
+    samples, model = open_set(where, seed, limit), load_encoder(encoder, weights=weights)
+    card = oracle_card(model, batches_of(model, samples, 32))
+    found = {"encoder": model.facts, "data": samples.name, **card}
+    _told(found, "\n".join(oracle_markdown(card, f"clips of {samples.name}")[1:]), None, json, None)
+
+
 def _check(json: Path | None, plot: Path | None, *files: Path) -> None:
     from patchlens.outputs import check_targets
 

@@ -11,20 +11,29 @@ GROUPS = ("class", "difficulty", "camera")
 
 def table_of(rows: Sequence[Row]) -> str:
     """The rows as a table for a README: points and percent, GMACs with the selector's own."""
-    lines = [
-        "| selector | keep (reached) | top-1 % | against random | against all | same answer % | cosine | KL | GMACs "
-        "| saved % |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    names = ["selector", "keep (reached)", "top-1 %", "against random", "against all", "same answer %", "cosine", "KL",
+             "GMACs", "saved %"]  # fmt: skip
+    if "vs_plan" in rows[0]:
+        names += [f"against {rows[0]['vs_plan']['plan']}", "of its GMACs saved %"]
+    lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
     for r in rows:
         asked = "as written" if r["budget"] is None else f"{r['budget']:g}"
         near = "" if r["budget"] is not None and abs(r["reached"] - r["budget"]) < 0.005 else f" ({r['reached']:.3f})"
         lines.append(
             f"| {_name(r)} | {asked}{near} | {_percent(r['top1'], r['interval'])} | {_against(r['vs_random'])} "
             f"| {_against(r['vs_all'])} | {_percent(r['agreement'], None)} | {r['cosine']:.3f} "
-            f"| {'' if r['kl'] is None else format(r['kl'], '.3f')} | {r['gmacs']:.3f} | {100 * r['saved']:.0f} |"
+            f"| {'' if r['kl'] is None else format(r['kl'], '.3f')} | {r['gmacs']:.3f} "
+            f"| {100 * r['saved']:.0f} |{_against_plan(r)}"
         )
     return "\n".join(lines)
+
+
+def _against_plan(row: Row) -> str:
+    if (found := row.get("vs_plan")) is None:
+        return ""
+    scale, form = (100, "+.1f") if found["of"] == "top1" else (1, "+.3f")
+    low, high = (format(scale * x, form) for x in found["interval"])
+    return f" {scale * found['difference']:{form}} [{low}, {high}] {found['word']} | {100 * found['saved']:.1f} |"
 
 
 def _percent(mean: float | None, interval: list[float] | None) -> str:

@@ -26,7 +26,7 @@ LABELLED = ("right", "probability")  # columns about the label
 Row = dict[str, Any]
 
 
-def rows_of(table: Table) -> list[Row]:
+def rows_of(table: Table, against: str | None = None) -> list[Row]:
     """All rows, the full run ("everything") first.
 
     A row has selector, plan (with its knob's value), budget (asked; None as written), reached (mean K/N), solved (the knob
@@ -34,15 +34,23 @@ def rows_of(table: Table) -> list[Row]:
     top1 and interval (None without labels); agreement with the full run, cosine, kl (nats) and probability of the label,
     with intervals; gmacs per view (reduced run and selector), gmacs_selector, saved; vs_random and vs_all (paired
     difference of top-1, or of the cosine without labels: difference, interval, McNemar p, a word); groups (by class,
-    difficulty, camera).
+    difficulty, camera). With `against`, a contender by its name, also vs_plan: the paired difference to it, and `saved`,
+    the share of its GMACs.
     """
-    rows = [_full_row(table)]
-    return rows + [_row(table, who, budget, runs) for (who, budget), runs in cells(table).items()]
+    rows = [_full_row(table)] + [_row(table, who, budget, runs) for (who, budget), runs in cells(table).items()]
+    if against is None:
+        return rows
+    runs = [[table.full], *(list(runs.values()) for runs in cells(table).values())]
+    rival = next(i for i, row in enumerate(rows) if row["selector"] == against)
+    for row, found in zip(rows, runs, strict=True):
+        saved = _round(1 - row["gmacs"] / rows[rival]["gmacs"])
+        row["vs_plan"] = {"plan": against, **compare(table, found, runs[rival]), "saved": saved}
+    return rows
 
 
-def swept(table: Table) -> dict[str, Any]:
-    """All that a sweep found, as plain data: rows, n, metric, difficulty_edges, skipped."""
-    return {"rows": rows_of(table), "n": len(table.names), "metric": metric(table),
+def swept(table: Table, against: str | None = None) -> dict[str, Any]:
+    """All that a sweep found, as plain data: rows (see `rows_of`), n, metric, difficulty_edges, skipped."""
+    return {"rows": rows_of(table, against), "n": len(table.names), "metric": metric(table),
             "difficulty_edges": difficulty_edges(table), "skipped": list(table.skipped)}  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from patchlens.encoders.encoder import Encoder
 from patchlens.encoders.vit import Check
 from patchlens.encoders.weights import read_json
 from patchlens.evaluation.intervals import wilson
-from patchlens.gradcam import GRADIENTS, both_gradients, token_values_gmacs, whole_segments
+from patchlens.gradcam import GRADIENTS, SIGNS, both_gradients, token_values_gmacs, whole_segments
 from patchlens.selectors.oracle import Oracle, unit_of, wanted_of
 from patchlens.specs import parse_plan
 from patchlens.types import Trace
@@ -25,11 +26,12 @@ def stack(trace: Trace, encoder: Encoder, check: Check | None = None) -> tuple[T
     """Signed maps float32 (gradients, blocks + 1, N), the last of each the mean of all blocks', and what they are.
 
     gradients, blocks, label   what the maps are of; the label is that of the plan's oracle, else the clip's
-    units                      gradients x (blocks + 1): what the oracle calls its values there
+    units                      sign x gradients x (blocks + 1): what the oracle calls its values there
     gmacs                      (blocks + 1): what the oracle costs there
-    auto                       what the oracle takes where nobody says: {gradient, blocks: {gradient: block or "mean"}}
-    accuracy                   the card's table of the oracle by block and gradient (see `oracles.py`), each share with its
-                               Wilson interval, random among them; None where nobody measured it
+    auto                       what the oracle takes where nobody says: {gradient, signs: {gradient: sign},
+                               blocks: {"gradient sign": block or "mean"}}
+    accuracy                   the card's table of the oracle by block, gradient and sign (see `oracles.py`), each share
+                               with its Wilson interval, random among them; None where nobody measured it
     all_tokens, clips          accuracy with every token, on other clips (None if unknown); how many the table is from
     Raises ValueError where the encoder answers with nothing that can be explained.
     """
@@ -43,17 +45,20 @@ def stack(trace: Trace, encoder: Encoder, check: Check | None = None) -> tuple[T
     maps = torch.stack([torch.cat([v.maps, v.signed[None]]) for (v,) in found.values()])
     label = name or encoder.classes[found["own"][0].label]
     each = [*range(depth), list(range(depth))]
-    units = [[unit_of({"block": block, "gradient": way, "label": label}) for block in each] for way in found]
+    told = partial(unit_of, label=label)
+    units = {sign: [[told(block, way, sign) for block in each] for way in found] for sign in SIGNS}
     gmacs = [token_values_gmacs(encoder, whole_segments(encoder, trace.grid), block) for block in each]
     about = {"gradients": list(found), "blocks": depth, "label": label, "units": units, "gmacs": gmacs}
     return maps, {**about, "auto": _auto(encoder), **_measured(encoder)}
 
 
 def _auto(encoder: Encoder) -> dict[str, Any]:
-    """What the oracle's "auto" stands for: its gradient, and its block under either."""
-    watched = {way: Oracle(gradient=way).watched(encoder)[0] for way in GRADIENTS}
+    """What the oracle's "auto" stands for: its gradient, its sign under either, its block under each of both."""
+    signs = {way: Oracle(gradient=way).watched(encoder).sign for way in GRADIENTS}
+    ways = [(way, sign) for way in GRADIENTS for sign in SIGNS]
+    watched = {f"{way} {sign}": Oracle(gradient=way, sign=sign).watched(encoder).blocks for way, sign in ways}
     blocks = {way: numbers[0] if len(numbers) == 1 else "mean" for way, numbers in watched.items()}
-    return {"gradient": Oracle().watched(encoder)[1], "blocks": blocks}
+    return {"gradient": Oracle().watched(encoder).gradient, "signs": signs, "blocks": blocks}
 
 
 def _measured(encoder: Encoder) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from patchlens.encoders.costs import cost_of
 from patchlens.encoders.encoder import Encoder
 from patchlens.evaluation.budgets import Contender, contender, solve, solve_merger
 from patchlens.evaluation.library import library_run
+from patchlens.evaluation.operations import operations
 from patchlens.keep import keep_of
 from patchlens.knobs import knobs_of
 from patchlens.merge import mean_share
@@ -54,6 +55,7 @@ def bench(
     warmup: int = 1,
     seed: int = 0,
     progress: Progress | None = None,
+    profiled: bool = False,
 ) -> list[dict[str, Any]]:
     """Rows of wall time: the full run, the library's own model where installed, then each plan or merger at each ratio.
 
@@ -62,7 +64,8 @@ def bench(
     and spread (quartiles), clips_s, tokens_s, speedup (median over repeats of full / this), gmacs_ratio (full / reduced,
     the encoder alone), efficiency (speedup / gmacs_ratio), gmacs and gmacs_selector per clip; the library's row has ratio
     (median of our full run / theirs). processor_seconds, speedup_processor, efficiency_processor and ratio_processor are
-    the same by this process's processor time, of all its threads.
+    the same by this process's processor time, of all its threads. With `profiled` also operations, the seconds of further
+    runs by kind (see `operations.py`).
     Raises ValueError for a plan that does not fit, no clips, or a ratio outside 0..1.
     """
     if not clips:
@@ -79,7 +82,11 @@ def bench(
     if theirs is not None:
         entrants.insert(1, Entrant(theirs[0], theirs[1], entrants[0].tokens, entrants[0].gmacs, 0.0, {}))
     times = _interleaved(encoder, entrants, warmup, repeats, progress)
-    return [_row(e, t, entrants[0], times[0], clips) for e, t in zip(entrants, times, strict=True)]
+    rows = [_row(e, t, entrants[0], times[0], clips) for e, t in zip(entrants, times, strict=True)]
+    for entrant, row in zip(entrants, rows, strict=True):
+        if profiled and entrant.facts:
+            row["operations"] = operations(entrant.run)
+    return rows
 
 
 def _full(encoder: Encoder, clips: Sequence[Clip]) -> Entrant:

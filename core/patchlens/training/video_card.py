@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,13 @@ from patchlens.encoders.encoder import Encoder
 from patchlens.encoders.loaded import Loaded
 from patchlens.encoders.reference import Domain, write
 from patchlens.encoders.vit import ViT
-from patchlens.evaluation.feed import Feed
 from patchlens.evaluation.folds import features_of
 from patchlens.evaluation.intervals import wilson
-from patchlens.evaluation.measure import Bench
-from patchlens.evaluation.multiview import Views
-from patchlens.evaluation.oracles import oracle_card, oracle_markdown
+from patchlens.evaluation.oracles import batches_of, oracle_card, oracle_markdown
 from patchlens.evaluation.provenance import provenance, ran_on
 from patchlens.evaluation.sweep import measure_set
 from patchlens.training.inflate import Start
 from patchlens.training.video import Recipe
-from patchlens.types import Tokens
 
 ORACLE_CLIPS = 24  # of the training part, on which the oracle is chosen
 DOMAIN_CLIPS = 512  # of the training part, for telling other footage apart
@@ -49,21 +44,12 @@ def finish(
         "accuracy_half_random": _rate(half), "unreadable": sorted({*broken, *table.skipped}),
         "per_class": {c: _rate(table.full["right"][[x == c for x in table.labels]]) for c in test.classes},
     }  # fmt: skip
-    card |= oracle_card(encoder, _batches(encoder, train.first(min(ORACLE_CLIPS, len(train)))))
+    card |= oracle_card(encoder, batches_of(encoder, train.first(min(ORACLE_CLIPS, len(train)))))
     features = features_of(encoder, train.first(min(DOMAIN_CLIPS, len(train))))
     write(folder / "video.safetensors", vit, Domain.fit(torch.stack(list(features.values()))), card)
     write_whole(folder / "video.md", as_markdown(card).encode())
     write_whole(folder / "heldout.csv", _list(test).encode())
     return folder / "video.safetensors"
-
-
-def _batches(encoder: Encoder, samples: SampleSet, size: int = 8) -> Iterator[tuple[list[Tokens], torch.Tensor]]:
-    """Tokens and class numbers of a few labelled videos at a time; what cannot be read is left out."""
-    bench = Bench(encoder, Views(), False, encoder.inputs.frames)
-    feed = Feed(bench, samples, size)
-    for chunk in feed(range(len(feed.chunks))):
-        if chunk.items:
-            yield [i.views[0].tokens for i in chunk.items], torch.tensor([i.number for i in chunk.items])
 
 
 def _by(test: SampleSet) -> str:

@@ -20,8 +20,9 @@ export class BlockGraph {
     this.node = this.graph.node;
   }
 
-  /** Draw a stack's table for a gradient and a kind of label, a place marked; `plain`: the map shown is one of the table's. */
-  draw(stack, { gradient, marked, label, plain }, colours) {
+  /** Draw a stack's table for a way's gradient and sign and a kind of label, its place marked; `plain`: the map is one of the table's. */
+  draw(stack, way, { label, plain }, colours) {
+    const { place: marked } = way;
     this.places = stack.blocks + 1;
     const x = (place) => (place + 0.5) / this.places;
     const xticks = Array.from({ length: this.places }, (_, i) => [x(i), i < stack.blocks ? String(i) : "mean"]);
@@ -38,26 +39,27 @@ export class BlockGraph {
       const y = BLOCK_TALL * chance[ratio].mean;
       pen.line([[0, y], [1, y]], colour, { width: 1.5, dash: [7, 5] }); // prettier-ignore
       if (pen.wide(ROOMY)) pen.words(`random ${percent(ratio, 0)}`, x(stack.blocks) - 0.01, y - 0.115, colour, "right");
-      const rates = Array.from({ length: this.places }, (_, place) => stack.measured(gradient, place, label)[ratio]);
+      const rates = Array.from({ length: this.places }, (_, place) => stack.measured({ ...way, place }, label)[ratio]);
       pen.line(rates.slice(0, stack.blocks).map(({ mean }, place) => [x(place), BLOCK_TALL * mean]), colour, { width: 2, dash }); // prettier-ignore
       rates.forEach(({ mean, low, high }, place) => {
         pen.line([[x(place), BLOCK_TALL * low], [x(place), BLOCK_TALL * high]], colour, { width: 1 }); // prettier-ignore
         pen.dot(x(place), BLOCK_TALL * mean, colour, place === marked ? 6 : 4 - i);
       });
     });
-    const other = plain ? "" : " Measured on maps as they are, not as this one is cleaned or counted.";
-    this.graph.say(wordsOf(stack, gradient, marked, label, ratios) + other);
+    const other = plain ? "" : " Measured on maps as they are, not as this one is cleaned.";
+    this.graph.say(wordsOf(stack, way, label, ratios) + other);
   }
 }
 
 /** The marked place in numbers, and what the lines are. */
-function wordsOf(stack, gradient, marked, label, ratios) {
+function wordsOf(stack, way, label, ratios) {
+  const { place: marked } = way;
   const [most, least] = ratios.map((ratio) => percent(ratio, 0));
   const all = stack.all_tokens ? `; thin line: all tokens, ${percent(stack.all_tokens.top1)} on other clips` : "";
   const key = `Solid: the best ${most} of the tokens; dotted: ${least}; dashes: as many random ones${all}. `;
   const from = `${stack.clips} validation clips, the ${label} label; bars are 95 % intervals.`;
   if (marked === null) return key + from;
-  const [rates, chance] = [stack.measured(gradient, marked, label), stack.chance(label)];
+  const [rates, chance] = [stack.measured(way, label), stack.chance(label)];
   const one = (ratio) => {
     const { mean, low, high } = rates[ratio];
     const points = 100 * (mean - chance[ratio].mean);

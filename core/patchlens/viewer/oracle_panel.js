@@ -104,17 +104,18 @@ export class OraclePanel {
     this.body.hidden = !stage || !this.stack;
     if (this.body.hidden) return;
     const { stack } = this;
-    const { gradient, place } = stack.read(stage.setting);
+    const way = stack.read(stage.setting);
+    const { gradient, sign, place } = way;
     this.offer(model, stack, stage.setting.label);
     this.gradient.value = gradient;
-    this.sign.value = stage.setting.sign;
+    this.sign.value = sign;
     this.clean.value = stage.setting.clean;
     Object.assign(this.range, { max: stack.blocks, value: place ?? stack.blocks });
     this.where.textContent = place === null ? stage.setting.block : blockName(stack, place);
     this.range.setAttribute("aria-valuetext", this.where.textContent);
     this.graph.node.hidden = !stack.accuracy;
-    const plain = stage.setting.sign === "positive" && stage.setting.clean === "none";
-    if (stack.accuracy) this.graph.draw(stack, { gradient, marked: place, label: this.kind(model), plain }, colours);
+    const table = { label: this.kind(model), plain: stage.setting.clean === "none" };
+    if (stack.accuracy) this.graph.draw(stack, way, table, colours);
     else if (!this.says.textContent) this.says.textContent = `Nobody has measured ${encoder.name} by block: how true a block's map is here, “Is the map true here?” below measures on this clip.`;
   }
 
@@ -130,14 +131,13 @@ export class OraclePanel {
     if (to !== place) this.pick({ place: to }, true);
   }
 
-  /** Take another place, gradient or cleaning; `release` also has the answer measured. */
-  pick(change, release = false) {
+  /** Take another place, gradient, sign or cleaning; `release` also has the answer measured. */
+  pick({ clean, ...change }, release = false) {
     const { player, stack } = this;
     if (!stack) return; // another plan has come, whose maps are still on their way
     const { setting } = oracleOf(player.model);
-    const { gradient, place } = stack.read(setting);
-    const { clean, sign } = setting;
-    stack.show(player.model, { gradient, place: place ?? stack.blocks, clean, sign, ...change });
+    const way = stack.read(setting);
+    stack.show(player.model, { ...way, place: way.place ?? stack.blocks, ...change }, clean ?? setting.clean);
     if (["dim", "outline"].includes(player.mode)) player.setMode("value");
     player.moved();
     if (release) player.released();

@@ -25,41 +25,43 @@ export class Stack {
     return this.maps.subarray(at, at + this.size);
   }
 
-  /** {gradient, place} that the oracle's knobs mean; place null for the mean of some blocks, which is none of these. */
-  read({ gradient: wanted, block: asked }) {
-    const gradient = wanted === "auto" ? this.auto.gradient : wanted;
-    const block = String(asked === "auto" ? this.auto.blocks[gradient] : asked);
-    if (block === "mean" || block === `mean${this.blocks}`) return { gradient, place: this.blocks };
+  /** {gradient, sign, place} that the oracle's knobs mean; place null for the mean of some blocks, which is none of these. */
+  read(setting) {
+    const gradient = setting.gradient === "auto" ? this.auto.gradient : setting.gradient;
+    const sign = setting.sign === "auto" ? this.auto.signs[gradient] : setting.sign;
+    const block = String(setting.block === "auto" ? this.auto.blocks[`${gradient} ${sign}`] : setting.block);
+    if (block === "mean" || block === `mean${this.blocks}`) return { gradient, sign, place: this.blocks };
     const number = /^-?\d+$/.test(block) ? Number(block) : NaN;
     const place = number < 0 ? number + this.blocks : number;
-    return { gradient, place: place >= 0 && place < this.blocks ? place : null };
+    return { gradient, sign, place: place >= 0 && place < this.blocks ? place : null };
   }
 
-  /** The oracle's knobs that mean a place: "auto" where that is what it takes by itself. */
-  knobs(gradient, place) {
-    const block = place === this.blocks ? "mean" : String(place);
-    const usual = gradient === this.auto.gradient && block === String(this.auto.blocks[gradient]);
-    return usual ? { gradient: "auto", block: "auto" } : { gradient, block };
+  /** The oracle's knobs that mean a way: "auto" where that is what it takes by itself. */
+  knobs({ gradient, sign, place }) {
+    const usual = this.read({ gradient: "auto", sign: "auto", block: "auto" });
+    if (gradient === usual.gradient && sign === usual.sign && place === usual.place) {
+      return { gradient: "auto", sign: "auto", block: "auto" };
+    }
+    return { gradient, sign, block: place === this.blocks ? "mean" : String(place) };
   }
 
-  /** Have a model's oracle take its values from another place, or clean them otherwise; the caller decides anew. */
-  show(model, { gradient, place, clean, sign }) {
+  /** Have a model's oracle take its values from another {gradient, sign, place}, or clean them otherwise; the caller decides anew. */
+  show(model, way, clean) {
+    const { gradient, sign, place } = way;
     const stage = oracleOf(model);
     const { place: before } = this.read(stage.setting);
-    Object.assign(stage.setting, this.knobs(gradient, place), { clean, sign });
-    const either = sign === "either"; // also what speaks against the answer
-    const unit = this.units[this.gradients.indexOf(gradient)][place];
-    stage.unit = either ? unit.replace(/^(.+?) of /, "|$1| of ") : unit;
+    Object.assign(stage.setting, this.knobs(way), { clean });
+    stage.unit = this.units[sign][this.gradients.indexOf(gradient)][place];
     model.extra += this.gmacs[place] - this.gmacs[before ?? place];
     const map = this.signed(gradient, place);
-    const signed = either ? map.map(Math.abs) : map;
+    const signed = sign === "either" ? map.map(Math.abs) : map;
     revalue(stage, cleaned(signed, model.manifest.grid, clean), signed, model.manifest.seed);
   }
 
-  /** What was measured of a place: {keep ratio: {mean, low, high}} for one kind of label, and chance beside it. */
-  measured(gradient, place, label) {
+  /** What was measured of a way: {keep ratio: {mean, low, high}} for one kind of label, and chance beside it. */
+  measured({ gradient, sign, place }, label) {
     const block = place === this.blocks ? "mean" : String(place);
-    const row = this.accuracy?.find((each) => each.block === block && each.gradient === gradient);
+    const row = this.accuracy?.find((each) => each.block === block && each.gradient === gradient && each.sign === sign);
     return ratesOf(row, label);
   }
 
