@@ -54,12 +54,12 @@ def test_it_opens_where_the_effect_is_plain_and_offers_where_it_fails(dashboard:
     found = f"{APP}.rooms.views.residual.leaning.found"
     leaning = lambda: page.evaluate(f"{found}.adds.filter((_, t) => !{found}.intra[t])")  # noqa: E731
     plain = leaning()
-    assert sum(plain) / len(plain) > 0.1 and sum(x < 0 for x in plain) <= len(plain) // 10
+    assert sum(plain) / len(plain) > 0.05 and min(plain) > -0.05, "it helps, and takes away next to nothing"
     page.click("text=Where it misleads")
     page.wait_for_function(f"{IDLE} && {MODEL}.manifest.report.clip.name === 'cut story'", timeout=LONG)
     page.wait_for_function(f"{found}?.plan === {MODEL}.spec", timeout=LONG)
     fails = leaning()
-    assert sum(fails) < 0 and min(fails) < -0.5, "on average it takes away"
+    assert min(fails) < -0.5 and sum(x < 0 for x in fails) > len(fails) // 3, "in many frames it takes away"
     assert "A new shot begins at frame" in graph(page, "Cosine to the full run")
 
 

@@ -49,7 +49,7 @@ const ALL_ROOMS = {
       "those between (P-frames) keep only a few patches and one residual token, which a small trained layer makes of their " +
       "I-frame's feature. It lives on frames that resemble each other: after a cut it needs a new I-frame. What it has to beat " +
       "is the I-frame's feature repeated, which costs nothing.",
-    plain: ["A story: the token adds most", { sample: "story", encoder: FRAMES, frames: 64, plans: [SCHEDULE] }],
+    plain: ["A story: what the token adds", { sample: "story", encoder: FRAMES, frames: 64, plans: [SCHEDULE] }],
     fails: ["Where it misleads: an I-frame of the shot before", { sample: "cut story", encoder: FRAMES, frames: 64, plans: [BLIND] }],
     view: ({ samples }, { judge, ground }) => {
       const known = (name) => samples.find((sample) => sample.name === name)?.sentences;

@@ -178,7 +178,7 @@ def scene_frames(video: Scene, times: Sequence[float] | np.ndarray, size: int = 
 
 
 # Excerpts of held-out videos for a gallery, by name: (seed, index, seconds at which it begins). Chosen to show, not drawn
-# by lot: in the first the residual token helps most, in the second a cut misleads it.
+# by lot: in the first the residual token helps and hardly ever harms, in the second a cut misleads it.
 SAMPLES: dict[str, tuple[int, int, float]] = {"story": (3, 4, 56.0), "cut story": (3, 1, 59.5)}
 EXCERPT_SECONDS = 64 / FPS
 SHORTEST_SHOWN = 3.0
