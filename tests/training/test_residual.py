@@ -128,6 +128,21 @@ def test_scene_pairs_are_the_same_again_and_held_out_ones_are_others() -> None:
     assert not (pairs.pair(5, take, held_out=True)[0] == frames).all()
 
 
+def test_scene_pairs_come_from_all_of_a_video_and_stay_in_one_shot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also from the empty time between events; each with the sentence of its event where there is one."""
+    seen: list[tuple] = []
+    monkeypatch.setattr("patchlens.data.pairs.scene_frames", lambda video, times, size: seen.append((video, times)))
+    texts = [ScenePairs(1).pair(number, Take(3, 3.0, (96, 96)))[1] for number in range(200)]
+    empty = crossing = 0
+    for text, (video, times) in zip(texts, seen, strict=True):
+        assert any(shot.start <= times[0] and times[-1] <= shot.end for shot in video.shots)
+        events = [next((e for e in video.events if e.start <= t < e.end), None) for t in (times[0], times[-1])]
+        empty += events == [None, None]
+        crossing += events[0] is not events[1]
+        assert events[0] is None or text in [caption.text for caption in events[0].captions]
+    assert 10 <= empty <= 60 and 1 <= crossing <= 30
+
+
 @pytest.mark.parametrize(("change", "sentence"), [
     ({"objective": "l1"}, "objective is 'l1'"), ({"optimiser": "sgd"}, "optimiser is 'sgd'"),
     ({"hidden": 8}, "hidden is 8; give a positive width, with 2 to 4 layers"),
