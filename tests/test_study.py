@@ -42,3 +42,15 @@ def test_an_output_without_a_folder_is_refused_before_any_work(clip, tmp_path):
 def test_a_codec_that_is_not_known_is_refused(clip):
     with pytest.raises(ValueError, match="codec is 'av2'"):
         cli(["study", "compression", clip, "--codec", "av2"], standalone_mode=False)
+
+
+def test_the_oracle_by_block_gradient_and_sign_is_the_cards_table(tmp_path, capsys):
+    table = tmp_path / "out.json"
+    cli(["study", "oracle", "--weights", "random", "--limit", "4", "--json", str(table)], standalone_mode=False)
+    found, said = json.loads(table.read_text()), capsys.readouterr().out
+    assert len(found["oracle_table"]) == 4 * 7 + 1 and found["oracle_clips"] == 4 and found["data"] == "motions, stream 2"
+    assert "(4 clips of motions, stream 2)" in said and "| random |  |  |" in said
+    best = max(found["oracle_table"][:-1], key=lambda row: (row["predicted 0.3"], row["label probability"]))
+    chosen = found["oracle"]
+    assert (chosen["gradient"], chosen["signs"][best["gradient"]]) == (best["gradient"], best["sign"])
+    assert f"gradient {best['gradient']}, block {best['block']}" in said
