@@ -97,7 +97,7 @@ def test_judge(client: Client) -> None:
     found = client.predict(video=None, sample="pan", selector=plan, question="rivals", api_name="/judge")
     assert found["yours"]["plan"] == plan and found["kept"] == 100
     blocks = client.predict(video=None, sample="pan", selector="oracle:keep=0.3", question="blocks", api_name="/judge")
-    assert blocks["blocks"] == 6 and blocks["auto"]["gradient"] == "own" and len(blocks["accuracy"]) == 15
+    assert blocks["blocks"] == 6 and blocks["auto"]["gradient"] == "own" and len(blocks["accuracy"]) == 29
     found = client.predict(**SCHEDULE, sample="pan", question="residual", api_name="/judge")
     assert found["token"] == "on" and len(found["with"]) == len(found["without"]) == 7
     found = client.predict(video=None, sample="pan", selector="uniform", question="holding", api_name="/judge")
