@@ -54,3 +54,10 @@ def test_the_oracle_by_block_gradient_and_sign_is_the_cards_table(tmp_path, caps
     chosen = found["oracle"]
     assert (chosen["gradient"], chosen["signs"][best["gradient"]]) == (best["gradient"], best["sign"])
     assert f"gradient {best['gradient']}, block {best['block']}" in said
+
+
+def test_an_encoder_that_knows_none_of_the_classes_is_one_sentence():
+    for encoder in ("tiny-clip", "tiny-video"):
+        with pytest.raises(ValueError, match=f"{encoder} knows no class of scenes"):
+            asked = ["study", "oracle", "scenes", "--encoder", encoder, "--weights", "random", "--limit", "2"]
+            cli(asked, standalone_mode=False)

@@ -80,7 +80,8 @@ def sweep_command(
 
     check_targets({"json": json}, Path(where))
     check_group(by)
-    if against and contender(against).knob:
+    rival = contender(against) if against else None
+    if rival and rival.knob:
         raise ValueError(f"against is {against!r}; say how much it keeps, as in lite:keep=0.5.")
     asked = {"command": command_line(context), "views": views, "seed": seed, "seeds": seeds, "frames": frames}
     asked["provenance"] = provenance()  # as it was when the code was read
@@ -92,7 +93,7 @@ def sweep_command(
         runs, plans, budgets=budget or BUDGETS, views=views, seed=seed, seeds=seeds, frames=frames,
         resume=_parts(json), progress=Meter(),
     )  # fmt: skip
-    found, notes = swept(table, contender(against).name if against else None), [*samples.notes, *_told(table.skipped)]
+    found, notes = swept(table, rival and rival.name), [*samples.notes, *_told(table.skipped)]
     if samples.classes and found["metric"] != "right":
         notes.append(f"{model.name} does not know this set's labels: fidelity only, no accuracy.")
     if table.views.count > 1:

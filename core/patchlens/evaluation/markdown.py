@@ -31,9 +31,7 @@ def table_of(rows: Sequence[Row]) -> str:
 def _against_plan(row: Row) -> str:
     if (found := row.get("vs_plan")) is None:
         return ""
-    scale, form = (100, "+.1f") if found["of"] == "top1" else (1, "+.3f")
-    low, high = (format(scale * x, form) for x in found["interval"])
-    return f" {scale * found['difference']:{form}} [{low}, {high}] {found['word']} | {100 * found['saved']:.1f} |"
+    return f" {_against(found, interval=True)} | {100 * found['saved']:.1f} |"
 
 
 def _percent(mean: float | None, interval: list[float] | None) -> str:
@@ -42,12 +40,12 @@ def _percent(mean: float | None, interval: list[float] | None) -> str:
     return f"{100 * mean:.1f}" + (f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else "")
 
 
-def _against(found: Row | None) -> str:
+def _against(found: Row | None, interval: bool = False) -> str:
     if found is None:
         return ""
-    if found["of"] != "top1":
-        return f"{found['difference']:+.3f} {found['word']}"
-    return f"{100 * found['difference']:+.1f} {found['word']}"
+    scale, form = (100, "+.1f") if found["of"] == "top1" else (1, "+.3f")
+    low, high = (format(scale * x, form) for x in found["interval"])
+    return f"{scale * found['difference']:{form}} {f'[{low}, {high}] ' if interval else ''}{found['word']}"
 
 
 def _name(row: Row) -> str:

@@ -17,7 +17,7 @@ from patchlens.data.samples import SampleSet
 from patchlens.encoders.encoder import Encoder
 from patchlens.evaluation.feed import Feed
 from patchlens.evaluation.measure import Bench
-from patchlens.evaluation.multiview import Views
+from patchlens.evaluation.multiview import FRAMES, Views
 from patchlens.gradcam import GRADIENTS, SIGNS, both_gradients, counted
 from patchlens.keep import TopK, keep_of
 from patchlens.types import Scores, Tokens
@@ -58,12 +58,18 @@ def oracle_card(encoder: Encoder, batches: Batches, keeps: Sequence[float] = KEE
 
 
 def batches_of(encoder: Encoder, samples: SampleSet, size: int = 8) -> Iterator[tuple[list[Tokens], Tensor]]:
-    """Tokens and class numbers of a few labelled videos at a time; what cannot be read is left out."""
-    bench = Bench(encoder, Views(), False, encoder.inputs.frames)
+    """Tokens and class numbers of a few labelled videos at a time; what cannot be read or is of no known class is left out.
+
+    Raises ValueError where no video is of a class that the encoder knows.
+    """
+    bench, none = Bench(encoder, Views(), False, encoder.inputs.frames or FRAMES), True
     feed = Feed(bench, samples, size)
     for chunk in feed(range(len(feed.chunks))):
-        if chunk.items:
-            yield [i.views[0].tokens for i in chunk.items], torch.tensor([i.number for i in chunk.items])
+        if items := [i for i in chunk.items if i.number is not None]:
+            none = False
+            yield [i.views[0].tokens for i in items], torch.tensor([i.number for i in items])
+    if none:
+        raise ValueError(f"{encoder.name} knows no class of {samples.name}; give a set whose labels are its classes.")
 
 
 def choose(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -37,14 +37,15 @@ def rows_of(table: Table, against: str | None = None) -> list[Row]:
     difficulty, camera). With `against`, a contender by its name, also vs_plan: the paired difference to it, and `saved`,
     the share of its GMACs.
     """
-    rows = [_full_row(table)] + [_row(table, who, budget, runs) for (who, budget), runs in cells(table).items()]
-    if against is None:
-        return rows
-    runs = [[table.full], *(list(runs.values()) for runs in cells(table).values())]
-    rival = next(i for i, row in enumerate(rows) if row["selector"] == against)
-    for row, found in zip(rows, runs, strict=True):
-        saved = _round(1 - row["gmacs"] / rows[rival]["gmacs"])
-        row["vs_plan"] = {"plan": against, **compare(table, found, runs[rival]), "saved": saved}
+    rows, runs = [_full_row(table)], [[table.full]]
+    for (who, budget), found in cells(table).items():
+        rows.append(_row(table, who, budget, found))
+        runs.append(list(found.values()))
+    if against is not None:
+        rival = next(i for i, row in enumerate(rows) if row["selector"] == against)
+        for row, found in zip(rows, runs, strict=True):
+            saved = _round(1 - row["gmacs"] / rows[rival]["gmacs"])
+            row["vs_plan"] = {"plan": against, **compare(table, found, runs[rival]), "saved": saved}
     return rows
 
 
