@@ -40,3 +40,15 @@ def test_a_picture(dashboard: Any, name: str) -> None:
     path = Path(FOLDER or ".") / f"{name}.jpg"
     page.screenshot(path=path, type="jpeg", quality=80)
     assert path.stat().st_size < 400_000
+
+
+def test_the_figure_of_wall_time(dashboard: Any) -> None:
+    """The Run lengths room's figure of the shipped `patchlens bench`, for the README's section on it."""
+    link = urlencode([("v", "1"), ("sample", "static camera"), ("encoder", "tiny-video"), ("room", "runs"), ("plan", RLT)])
+    page = dashboard("#" + link, viewport={"width": 1440, "height": 1000}, color_scheme="light")
+    figure = page.locator(".pl-graph:has-text('What it saves in seconds')")
+    figure.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)
+    path = Path(FOLDER or ".") / "seconds.jpg"
+    figure.screenshot(path=path, type="jpeg", quality=85)
+    assert 5_000 < path.stat().st_size < 200_000
