@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from clips import encode, moving
-from patchlens.data.pairs import ScenePairs, Take, open_pairs
+from patchlens.data.pairs import Remembered, ScenePairs, Take, open_pairs
 from patchlens.encoders.encoder import Encoder
 from patchlens.encoders.residual import attach, read
 from patchlens.encoders.tiny_clip import load_tiny_clip
@@ -126,6 +127,21 @@ def test_scene_pairs_are_the_same_again_and_held_out_ones_are_others() -> None:
     frames, text = pairs.pair(5, take)
     assert frames.shape == (4, 96, 96, 3) and (pairs.pair(5, take)[0] == frames).all() and text == pairs.pair(5, take)[1]
     assert not (pairs.pair(5, take, held_out=True)[0] == frames).all()
+
+
+def test_a_pair_is_made_once_while_there_is_room() -> None:
+    class Counted(ScenePairs):
+        def pair(self, number: int, take: Take, held_out: bool = False):
+            asked.append((number, held_out))
+            return None if number == 9 else (np.full((2, 4, 4, 3), number, np.uint8), str(number))
+
+    asked: list[tuple[int, bool]] = []
+    pairs, take = Remembered(Counted(1), room=200), Take(2, 1.0, (4, 4))  # of 96 bytes each: two
+    for _ in range(2):
+        assert [pairs.pair(n, take)[1] for n in (1, 2, 3)] == ["1", "2", "3"]
+        assert pairs.pair(1, take, held_out=True)[1] == "1"
+    assert pairs.pair(9, take) is None and pairs.name == "scenes"
+    assert asked == [(1, False), (2, False), (3, False), (1, True), (3, False), (1, True), (9, False)]
 
 
 def test_scene_pairs_come_from_all_of_a_video_and_stay_in_one_shot(monkeypatch: pytest.MonkeyPatch) -> None:

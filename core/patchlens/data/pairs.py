@@ -18,6 +18,7 @@ from patchlens.data.datasets import ENDINGS
 from patchlens.data.scenes import Scene, scene, scene_frames
 
 PER_VIDEO = 8
+ROOM = 2 << 30  # bytes of frames
 FEWEST = 8  # captioned videos that a training can be made of: each step holds sentences against each other
 
 
@@ -98,6 +99,25 @@ class FilePairs:
         except VideoError:
             return None
         return (clip.frames.numpy(), text) if len(clip.frames) == take.count else None
+
+
+class Remembered:
+    """Pairs as `source` gives them, each made once while there is room: later passes read no video and draw nothing."""
+
+    def __init__(self, source: Pairs, room: int = ROOM) -> None:
+        self.source, self.room, self.name = source, room, source.name
+        self._made: dict[tuple[int, Take, bool], tuple[np.ndarray, str] | None] = {}
+
+    def pair(self, number: int, take: Take, held_out: bool = False) -> tuple[np.ndarray, str] | None:
+        """See `Pairs`."""
+        key = number, take, held_out
+        if key in self._made:
+            return self._made[key]
+        made = self.source.pair(number, take, held_out)
+        self.room -= 0 if made is None else made[0].nbytes
+        if self.room >= 0:
+            self._made[key] = made
+        return made
 
 
 @lru_cache(maxsize=100_000)

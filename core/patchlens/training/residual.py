@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import IterableDataset
 
-from patchlens.data.pairs import Pairs, Take
+from patchlens.data.pairs import Pairs, Remembered, Take
 from patchlens.encoders.encoder import Encoder
 from patchlens.encoders.patches import cut
 from patchlens.encoders.residual import ResidualTokenizer, made_for
@@ -118,13 +118,15 @@ def cross_entropy(teacher: Tensor, student: Tensor) -> Tensor:
     return -(teacher.softmax(-1) * student.log_softmax(-1)).sum(-1).mean()
 
 
-def distance(teacher: Tensor, student: Tensor, texts: Tensor, scale: float, objective: str) -> Tensor:
-    """The loss of one P-frame's features (B, b), normalised, against the full encoder's; texts (B, b) normalised.
+def distance(teacher: Tensor, student: Tensor, texts: Tensor | None, scale: float, objective: str) -> Tensor:
+    """The loss of one P-frame's features (B, b), normalised, against the full encoder's; texts (B, b), normalised, or none.
 
     Departure: the mean over the batch, where eq. 2 has a sum.
     """
     if objective == "mse":
         return 100 * (teacher - student).square().sum(-1).mean() / teacher.shape[-1] ** 0.5
+    if texts is None:
+        raise ValueError(f"The objective {objective} compares similarities; give the features of sentences.")
     full, fast = scale * teacher @ texts.T, scale * student @ texts.T
     loss = cross_entropy(full, fast)
     return loss if objective == "image-to-text" else loss + cross_entropy(full.T, fast.T)
@@ -177,7 +179,7 @@ class Distillation(Training):
         return trapezoid((step + 1) / (self.steps + 1), 0.02, 0.5)
 
     def batches(self, start: int) -> Iterable[Batch]:
-        return ahead(Batches(self.pairs, self.take, self.recipe, start, self.share))
+        return ahead(Batches(Remembered(self.pairs), self.take, self.recipe, start, self.share))
 
     @property
     def kept(self) -> int:
@@ -215,10 +217,14 @@ class Distillation(Training):
             self.known |= made
         return torch.stack([self.known[n] if n in self.known else made[n] for n in numbers])
 
+    def said(self, texts: list[str]) -> Tensor:
+        """Normalised features (B, b) of all processes' sentences."""
+        return gather(self.encoder.loaded.text.encode_text(texts).to(self.device))
+
     def loss(self, step: int, data: Batch) -> Loss:
         numbers, frames, texts = data
         full = self.recalled(numbers, frames)
-        said = gather(self.encoder.loaded.text.encode_text(texts).to(self.device))
+        said = None if self.recipe.objective == "mse" else self.said(texts)
         noise = torch.rand(self.recipe.batch, self.recipe.n_train, self.encoder.config.tokens, generator=self.generator)
         epoch = step // (self.recipe.pairs // self.recipe.batch)
         order = self.dropped.order(numbers, frames, self.share.own(noise), epoch)
