@@ -23,7 +23,7 @@ from patchlens.lazy import torch
 
 MEMORY_BYTES = 512 << 20
 DISK_BYTES = 2 << 30
-FORMAT = 2  # raise it when what is stored changes meaning
+FORMAT = 3  # raise it when what is stored changes meaning
 
 
 def default_folder() -> Path:

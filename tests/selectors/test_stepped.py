@@ -1,4 +1,4 @@
-"""How P-frames rank motion: in quarters of a patch, ties evenly spread, codec vectors and optical flow alike."""
+"""Motion in steps of a share of a patch, ties evenly spread, by itself and in P-frames; codec vectors and flow alike."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import pytest
 import torch
 import toys
 from patchlens.selectors.cues import Motion
-from patchlens.selectors.residualvit import ResidualViT, spread
+from patchlens.selectors.residualvit import ResidualViT
+from patchlens.selectors.spread import spread
 from patchlens.types import Clip, MotionMap
 
 FRAMES, SIDE = 3, 12  # frames; patches in a side
+QUARTERS = Motion(steps=4)
 
 
 def encoder():
@@ -50,17 +52,18 @@ def test_the_order_names_every_patch_once_and_any_start_of_it_covers_the_frame(h
 def test_what_moves_less_than_a_quarter_of_a_patch_counts_as_still_and_is_spread():
     patch = encoder().inputs.patch
     noise = torch.rand(SIDE, SIDE, generator=torch.Generator().manual_seed(0)) * patch / 4 * 0.99
-    made, _, _ = scored(noise, ResidualViT())
+    made, _, _ = scored(noise, QUARTERS)
     assert all(chosen(frame, 22) == chosen(torch.from_numpy(spread(SIDE, SIDE)), 22) for frame in made)
-    raw, _, _ = scored(noise, Motion())
-    assert chosen(raw[1], 22) == chosen(noise, 22), "the selector by itself ranks every pixel"
+    for paper in (Motion(), ResidualViT()):
+        raw, _, _ = scored(noise, paper)
+        assert chosen(raw[1], 22) == chosen(noise, 22), "without steps every difference counts"
 
 
 def test_what_moves_comes_first_by_whole_steps():
     patch = encoder().inputs.patch
     moved = torch.zeros(SIDE, SIDE)
     moved[2:4, 5:8], moved[9, 9] = patch * 0.55, patch * 1.1
-    made, _, scores = scored(moved, ResidualViT())
+    made, _, scores = scored(moved, QUARTERS)
     assert chosen(made[1], 1) == {9 * SIDE + 9} and chosen(made[1], 7) == set(moved.flatten().nonzero()[:, 0].tolist())
     assert made[1, 9, 9] == pytest.approx(patch, rel=0.02) and made[1, 2, 5] == pytest.approx(patch / 2, rel=0.03)
     assert f"in steps of {patch / 4:g}" in scores.unit
@@ -71,7 +74,7 @@ def test_what_moves_comes_first_by_whole_steps():
 
 def test_codec_vectors_and_flow_are_ranked_alike():
     values = torch.rand(SIDE, SIDE, generator=torch.Generator().manual_seed(1)) * 9
-    flow, codec = (scored(values, ResidualViT(), kind)[0] for kind in ("DIS flow", "codec vectors"))
+    flow, codec = (scored(values, QUARTERS, kind)[0] for kind in ("DIS flow", "codec vectors"))
     assert torch.equal(flow, codec)
 
 
@@ -80,20 +83,20 @@ def test_steps_are_of_what_the_encoder_sees_whatever_the_sources_size():
     model = encoder()
     side = SIDE * model.inputs.patch
     values = torch.rand(SIDE, SIDE, generator=torch.Generator().manual_seed(2)) * 3
-    small, _, _ = scored(values, ResidualViT())
+    small, _, _ = scored(values, QUARTERS)
     clip = Clip.from_frames(toys.clip(FRAMES, size=(2 * side, 2 * side)).frames)
     clip = replace(clip, motion=MotionMap(2 * values.expand(FRAMES, -1, -1).contiguous(), "codec vectors", 0.0))
     tokens = model.tokens(clip)
-    large = ResidualViT().score(tokens, toys.context(model, model.fit(clip)))
+    large = QUARTERS.score(tokens, toys.context(model, model.fit(clip)))
     torch.testing.assert_close(tokens.grid.volume(large.values), 2 * small)
 
 
-def test_other_strategies_keep_their_scores():
+def test_p_frames_rank_as_their_strategy_does():
     model = encoder()
     clip = toys.clip(FRAMES, size=(SIDE * model.inputs.patch,) * 2)
     context = toys.context(model, clip)
     from patchlens.specs import parse_plugin
 
-    for drop in ("random", "center", "saliency"):
+    for drop in ("motion", "motion:steps=4", "random", "center", "saliency"):
         assert torch.equal(ResidualViT(drop=drop).score(model.tokens(clip), context).values,
                            parse_plugin(drop).score(model.tokens(clip), context).values)  # fmt: skip

@@ -14,8 +14,9 @@ from patchlens.data.pairs import Remembered, ScenePairs, Take, open_pairs
 from patchlens.encoders.encoder import Encoder
 from patchlens.encoders.residual import attach, read
 from patchlens.encoders.tiny_clip import load_tiny_clip
+from patchlens.training.distilling import cross_entropy, distance
 from patchlens.training.loop import fit
-from patchlens.training.residual import Distillation, Recipe, cross_entropy, distance
+from patchlens.training.residual import Distillation, Recipe
 from patchlens.training.residual_run import finish
 
 RECIPE = Recipe(batch=4, pairs=8, epochs=2, n_train=2, fps=2.0)
@@ -47,7 +48,11 @@ def test_the_losses_by_hand() -> None:
     columns = -sum((rows(full)[:, j].softmax(0) * rows(fast)[:, j].softmax(0).log()).sum() for j in range(3)) / 3
     assert distance(full, fast, texts, 10.0, "both") == pytest.approx((by_hand + columns).item(), rel=1e-5)
     mse = 100 * ((full - fast) ** 2).sum(-1).mean() / 5**0.5
-    assert distance(full, fast, texts, 10.0, "mse") == pytest.approx(mse.item(), rel=1e-5)
+    assert distance(full, fast, None, 10.0, "mse") == pytest.approx(mse.item(), rel=1e-5)
+    said = sum(((full[i] - fast[i]) @ texts[j]) ** 2 for i in range(3) for j in range(3)) / 9
+    assert distance(full, fast, texts, 10.0, "mse+text") == pytest.approx((mse + 1000 * said).item(), rel=1e-5)
+    with pytest.raises(ValueError, match="give the features of sentences"):
+        distance(full, fast, None, 10.0, "both")
     assert cross_entropy(rows(full), rows(full)) <= cross_entropy(rows(full), rows(fast))
 
 

@@ -23,7 +23,7 @@ def train_residual_command(
     drop: Annotated[float, typer.Option(help="share of a P-frame's patches that is dropped at random")] = 0.85,
     n_train: Annotated[int, typer.Option(min=1, max=10, help="P-frames behind each I-frame")] = 3,
     fps: Annotated[float, typer.Option(help="frames per second within a pair")] = 1.0,
-    objective: Annotated[str, typer.Option(help="both, image-to-text or mse")] = "both",
+    objective: Annotated[str, typer.Option(help="both, image-to-text, mse or mse+text")] = "both",
     layers: Annotated[int, typer.Option(min=1, max=4, help="of the tokenizer; more than one: ReLU between")] = 1,
     hidden: Annotated[int | None, typer.Option(min=1, help="width between its layers; the tower's without one")] = None,
     optimiser: Annotated[str, typer.Option(help="adamw (the paper) or muon (few steps; try --lr 0.02)")] = "adamw",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from patchlens.keep import Rule, best
 from patchlens.knobs import choice, knob, text
 from patchlens.lazy import torch
 from patchlens.registry import Context, register
+from patchlens.selectors.spread import spread
 from patchlens.types import Clip, MotionMap, Scores, Tokens
 
 KEEP = dict(step=0.01, unit="share of tokens", help="keep ratio K/N")
+TIES = 0.05  # share of a step that parts patches which tie
 PER = dict(options=("clip", "frame"), help="choose over the whole clip, or the same share of every frame")
 
 
@@ -21,9 +23,12 @@ class Motion:
 
     keep: float = knob(0.5, 0.01, 1.0, **KEEP)
     per: str = choice("clip", **PER)
+    steps: int = knob(
+        0, 0, 16, step=1, unit="steps per side of a patch", stage="score",
+        help="count motion in such steps only, and take patches that tie evenly spread; 0: by every difference",
+    )  # fmt: skip
     clip_needs = frozenset({"motion"})
     monotone = True
-    displaces = True  # values are displacements in pixels of the source
 
     def score(self, tokens: Tokens, context: Context) -> Scores:
         """Mean motion magnitude of each token since the frame before, in pixels of the source."""
@@ -32,7 +37,8 @@ class Motion:
         facts = {"motion": motion.kind}
         if motion.kind != "codec vectors":
             facts["note"] = f"Motion is {motion.kind}: computing it takes time (timing_s) that GMACs do not count."
-        return Scores(values, f"pixels moved per sampled frame ({motion.kind})", facts=facts)
+        made = Scores(values, f"pixels moved per sampled frame ({motion.kind})", facts=facts)
+        return stepped(made, tokens, context.clip, self.steps) if self.steps else made
 
     def rule(self) -> Rule:
         """Top K."""
@@ -57,6 +63,19 @@ def pool(motion: MotionMap, clip: Clip, tokens: Tokens) -> torch.Tensor:
     g = tokens.grid
     cells = pooled(motion.values[tokens.frame_index].numpy(), clip.rect, clip.source.size_hw, (g.h, g.w))
     return torch.from_numpy(cells).reshape(g.t, g.tubelet, g.h, g.w).mean(1).reshape(-1).float()
+
+
+def stepped(made: Scores, tokens: Tokens, clip: Clip, steps: int) -> Scores:
+    """Displacements in whole steps, so many per side of a patch, rounded down; less than a step parts those that tie.
+
+    Where little moves, finer differences are mostly the error of the motion field, and choose patches that lie together.
+    """
+    g = tokens.grid
+    x0, y0, x1, y1 = clip.rect
+    step = ((x1 - x0) * (y1 - y0) / (g.h * g.w)) ** 0.5 / steps
+    ties = torch.from_numpy(spread(g.h, g.w)).repeat(g.t) * TIES
+    values = ((made.values / step).floor() + ties) * step
+    return replace(made, values=values.float(), unit=f"{made.unit}, in steps of {step:.3g}")
 
 
 @register("attention")

@@ -2,15 +2,12 @@
 
 Which patches a P-frame keeps is the inner selector's business (`drop`); what it is told of its I-frame is the encoder's.
 Source: ResidualViT (arXiv 2509.13255) sec. 3, default N = 2, p = 0.85, most motion first.
-Departures: I-frames forced by shot cuts (`cuts=off` is the paper) and, if asked, by accumulated change (`reach`); and
-motion counts in steps of a quarter of a patch. Finer differences are below what patches show and mostly the error of the
-motion field, codec vectors or flow, and would choose patches that lie together. Those that tie are taken evenly spread.
+Departures: I-frames forced by shot cuts (`cuts=off` is the paper) and, if asked, by accumulated change (`reach`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from patchlens.interleave import Interleave
@@ -18,17 +15,15 @@ from patchlens.keep import Rule, Strided
 from patchlens.knobs import choice, knob, text
 from patchlens.lazy import torch
 from patchlens.registry import Context, Selector, find, register
-from patchlens.types import Clip, Scores, Tokens
+from patchlens.types import Scores, Tokens
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor
 
 RESIDUAL = ("auto", "on", "off", "zero")
 TOKEN = frozenset({"residual_token"})
-STEPS = 4  # of motion in the side of a patch
-TIES = 0.05  # share of a step that parts patches which tie
-READY = ("motion", "random", "uniform", "center")  # strategies that cost nothing beside a clip that was read with motion
+# Strategies that cost nothing beside a clip that was read with motion.
+READY = ("motion", "motion:steps=4", "random", "uniform", "center")
 
 
 @register("residualvit")
@@ -36,7 +31,7 @@ READY = ("motion", "random", "uniform", "center")  # strategies that cost nothin
 class ResidualViT:
     """Interleaved I- and P-frames: every (n+1)-th frame in full, the others from 1-p of their patches and a residual token.
 
-    drop      the selector that ranks a P-frame's patches, as in motion, random, uniform, center or attention:block=2
+    drop      the selector that ranks a P-frame's patches, as in motion, motion:steps=4, uniform or attention:block=2
     residual  auto: on where the encoder has a residual tokenizer; zero: a token of zeros (ablation)
     scale     0.5: P-frames at half the resolution, in a quarter of the patches, of which p are dropped (ablation)
     """
@@ -91,10 +86,7 @@ class ResidualViT:
     def _scores(self, tokens: Tokens, context: Context, change: Tensor) -> Scores:
         from patchlens import cuts
 
-        inner = self.inner
-        made = inner.score(tokens, context)
-        if getattr(inner, "displaces", False):
-            made = stepped(made, tokens, context.clip)
+        made = self.inner.score(tokens, context)
         facts: dict[str, Any] = {**made.facts, "drop": str(self.drop)}
         return replace(made, gmacs=made.gmacs + cuts.gmacs(len(change)), facts=facts, change=change)
 
@@ -110,35 +102,3 @@ class ResidualViT:
         """The schedule; evenly spaced patches where the inner selector spaces them."""
         even = isinstance(self.inner.rule(), Strided)
         return Interleave(self.n, self.p, self.cuts == "on", self.reach, even, self.residual, float(self.scale))
-
-
-def stepped(made: Scores, tokens: Tokens, clip: Clip) -> Scores:
-    """Displacements in whole steps of a quarter of a patch, rounded down; less than a step parts patches that tie."""
-    g = tokens.grid
-    x0, y0, x1, y1 = clip.rect
-    step = ((x1 - x0) * (y1 - y0) / (g.h * g.w)) ** 0.5 / STEPS
-    ties = torch.from_numpy(spread(g.h, g.w)).repeat(g.t) * TIES
-    values = ((made.values / step).floor() + ties) * step
-    return replace(made, values=values.float(), unit=f"{made.unit}, in steps of {step:.3g}")
-
-
-@lru_cache(maxsize=16)
-def spread(h: int, w: int) -> np.ndarray:
-    """Order of h*w patches, float32 falling from 1: each is where those before it are farthest away.
-
-    The sum of 1/distance^2 to them is least, around the edges as if the frame went on on its other side: otherwise edges
-    would come first. However many are taken, they cover the frame evenly.
-    """
-    import numpy as np
-
-    rows, columns = np.divmod(np.arange(h * w), w)
-    out, near, at = np.empty(h * w, np.float32), np.zeros(h * w), h // 4 * w + w // 4
-    for place in range(h * w):
-        out[at] = 1 - place / (h * w)
-        down, across = np.abs(rows - rows[at]), np.abs(columns - columns[at])
-        far = np.minimum(down, h - down) ** 2 + np.minimum(across, w - across) ** 2
-        far[at] = 1
-        near += 1 / far
-        near[at] = np.inf
-        at = int(near.argmin())
-    return out

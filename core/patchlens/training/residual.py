@@ -23,13 +23,13 @@ from patchlens.data.pairs import Pairs, Remembered, Take
 from patchlens.encoders.encoder import Encoder
 from patchlens.encoders.patches import cut
 from patchlens.encoders.residual import ResidualTokenizer, made_for
+from patchlens.training.distilling import OBJECTIVES, distance, needs_texts
 from patchlens.training.dropped import RANDOM, REMEMBERED, Dropped
 from patchlens.training.loop import Loss, Training, ahead
 from patchlens.training.optimisers import Fit, muon_and_adamw, trapezoid
 from patchlens.training.ranks import Share, gather
 
 Batch = tuple[list[int], Tensor, list[str]]
-OBJECTIVES = ("both", "image-to-text", "mse")
 OPTIMISERS = ("adamw", "muon")
 MOST_SCALE = 100.0
 TOWER_RATE = 0.02  # learning rate of an unfrozen tower, in shares of the tokenizer's
@@ -39,11 +39,10 @@ TOWER_RATE = 0.02  # learning rate of an unfrozen tower, in shares of the tokeni
 class Recipe(Fit):
     """All that decides the weights, beside encoder and data.
 
-    objective: cross-entropy of the similarities to the batch's sentences in "both" directions (the paper), from
-    "image-to-text" alone (the released script), or "mse" of the features. optimiser: "adamw" at a constant rate (the
-    paper), or "muon", which learns in hundreds of steps what takes it thousands, falling to zero over the second half.
-    strategy: what ranks the patches of every other pair; "random" (the paper) of all. hidden: how wide the layers between
-    are, None as wide as the tower.
+    objective: see `distilling.py`; "both" is the paper's. optimiser: "adamw" at a constant rate (the paper), or "muon",
+    which learns in hundreds of steps what takes it thousands, falling to zero over the second half. strategy: what ranks
+    the patches of every other pair; "random" (the paper) of all. hidden: how wide the layers between are, None as wide as
+    the tower.
     """
 
     batch: int = 64
@@ -111,25 +110,6 @@ class Batches(IterableDataset):
             if pair is not None:
                 return pair
         raise ValueError(f"A hundred videos in a row of {self.pairs.name} could not be read.")
-
-
-def cross_entropy(teacher: Tensor, student: Tensor) -> Tensor:
-    """Mean over rows of the cross-entropy between the softmaxes of two sets of logits (B, C)."""
-    return -(teacher.softmax(-1) * student.log_softmax(-1)).sum(-1).mean()
-
-
-def distance(teacher: Tensor, student: Tensor, texts: Tensor | None, scale: float, objective: str) -> Tensor:
-    """The loss of one P-frame's features (B, b), normalised, against the full encoder's; texts (B, b), normalised, or none.
-
-    Departure: the mean over the batch, where eq. 2 has a sum.
-    """
-    if objective == "mse":
-        return 100 * (teacher - student).square().sum(-1).mean() / teacher.shape[-1] ** 0.5
-    if texts is None:
-        raise ValueError(f"The objective {objective} compares similarities; give the features of sentences.")
-    full, fast = scale * teacher @ texts.T, scale * student @ texts.T
-    loss = cross_entropy(full, fast)
-    return loss if objective == "image-to-text" else loss + cross_entropy(full.T, fast.T)
 
 
 class Distillation(Training):
@@ -224,7 +204,7 @@ class Distillation(Training):
     def loss(self, step: int, data: Batch) -> Loss:
         numbers, frames, texts = data
         full = self.recalled(numbers, frames)
-        said = None if self.recipe.objective == "mse" else self.said(texts)
+        said = self.said(texts) if needs_texts(self.recipe.objective) else None
         noise = torch.rand(self.recipe.batch, self.recipe.n_train, self.encoder.config.tokens, generator=self.generator)
         epoch = step // (self.recipe.pairs // self.recipe.batch)
         order = self.dropped.order(numbers, frames, self.share.own(noise), epoch)
