@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 import toys
 from patchlens import pipeline
 from patchlens.evaluation.leaning import leaning
 from patchlens.evaluation.moments import iou
 from patchlens.selectors.residualvit import READY
+from patchlens.types import MotionMap
 from patchlens.views import bundle
 from patchlens.views.player import manifest, payload
 from test_keep_js import in_lens
@@ -49,19 +52,23 @@ def in_viewer(expression: str, data: Any, folder: Any, monkeypatch: pytest.Monke
     return in_lens(expression, data, folder)
 
 
-def run(drop: str, more: str = "", merger: str | None = None, encoder: Any = None) -> Any:
+def run(drop: str, more: str = "", merger: str | None = None, encoder: Any = None, moving: bool = False) -> Any:
     clip = toys.clip(8, seed=3, size=(16, 16))
+    if moving:
+        values = torch.rand(8, 16, 16, generator=torch.Generator().manual_seed(4))
+        clip = replace(clip, motion=MotionMap(values, "codec vectors", 0.0))
     model = encoder or toys.frame_cls(classes=None, residual=1, grid=(1, 4, 4))
     return pipeline.run(clip, encoder=model, selector=f"residualvit:n=2,p=0.6,drop={drop}{more}", merger=merger, cache=None)
 
 
-@pytest.mark.parametrize("drop", ["center", "saliency"])
+@pytest.mark.parametrize("drop", ["center", "saliency", "motion"])
 def test_another_strategy_is_chosen_without_asking(drop: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    trace = run(drop)
-    ways = [*dict.fromkeys([drop, "random", "uniform", "center"]), drop]
+    moving = drop == "motion"
+    trace = run(drop, moving=moving)
+    ways = [*dict.fromkeys([drop, *(READY if moving else ("random", "uniform", "center"))]), drop]
     data = {"payload": packed_bytes(payload(trace)), "settings": [{"drop": way} for way in ways]}
     for found, way in zip(in_viewer("looked(data)", data, tmp_path, monkeypatch), ways, strict=True):
-        wanted = run(way)
+        wanted = run(way, moving=moving)
         assert found["mask"] == wanted.keep.mask.int().tolist(), way
         assert found["spec"] == wanted.request.plan and found["unit"] == wanted.scores.unit
         assert found["more"] == pytest.approx(wanted.report.selector_gmacs - trace.report.selector_gmacs, abs=1e-9)
@@ -73,7 +80,9 @@ def test_what_comes_along_is_ready_without_a_model_or_an_optical_flow() -> None:
     assert next(k for k in stage["knobs"] if k["name"] == "drop")["options"] == ["center", "random", "uniform"]
     assert stage["swap"]["values"]["uniform"]["rule"] == {"even": True} and stage["live"]
     (moved,) = manifest(run("motion"))["stages"]
-    assert list(moved["swap"]["values"]) == list(READY)
+    assert list(moved["swap"]["values"]) == [way for way in READY if way != "motion:steps=4"], "nor a second flow"
+    (brought,) = manifest(run("motion", moving=True))["stages"]
+    assert list(brought["swap"]["values"]) == list(READY)
     assert "swap" not in manifest(pipeline.run(toys.clip(8), encoder=toys.space_time(), selector="rlt"))["stages"][0]
 
 

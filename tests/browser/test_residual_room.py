@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from patchlens.selectors.residualvit import READY
 
 pytestmark = pytest.mark.browser
 APP = "document.querySelector('.pl-app').patchlens"
@@ -108,7 +109,7 @@ def test_sliders_strategy_and_token_move_mask_and_cost_without_asking(room: Any)
 def test_the_strategy_is_a_menu_beside_the_sliders(room: Any) -> None:
     page = room()
     menu = page.locator(".pl-knobs label:has-text('drop') select")
-    assert menu.locator("option").all_inner_texts() == ["motion", "random", "uniform", "center"]
+    assert menu.locator("option").all_inner_texts() == list(READY)
     menu.select_option("center")
     page.wait_for_function(f"{MODEL}.measured.spec.includes('drop=center')", timeout=LONG)
     assert page.input_value(".pl-desk .pl-field:has-text('drop') input") == "center"
@@ -160,3 +161,6 @@ def test_p_frames_may_save_by_resolution_or_by_merging(room: Any) -> None:
     assert "tome:r=22 leaves" in graph(page, "I- and P-frames")
     assert page.inner_text("tr[data-cost=counted] td >> nth=0") == page.inner_text("tr[data-cost=clip] td >> nth=0")
     assert page.evaluate(f"{MODEL}.spec").startswith("residualvit:n=2,p=0")
+    page.click("button:text-is('few, evenly spread, no token')")
+    page.wait_for_function(f"{IDLE} && {MODEL}.spec.includes('drop=motion:steps=4,residual=off')", timeout=LONG)
+    assert "P-frames keep 15.3 %" in graph(page, "I- and P-frames")

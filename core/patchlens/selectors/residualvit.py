@@ -38,7 +38,9 @@ class ResidualViT:
 
     n: int = knob(2, 1, 10, step=1, unit="P-frames", help="P-frames behind each I-frame (interleave factor)")
     p: float = knob(0.85, 0.0, 0.95, step=0.01, unit="share of patches", help="what each P-frame drops")
-    drop: str = text("motion", help="selector that ranks the patches of a P-frame: motion, random, uniform, center, ...")
+    drop: str = text(
+        "motion", help="selector that ranks the patches of a P-frame: motion, motion:steps=4 (coarser, spread), random, ..."
+    )
     residual: str = choice("auto", RESIDUAL, help="residual token of the I-frame in each P-frame")
     cuts: str = choice("on", ("on", "off"), help="an I-frame wherever a new shot begins")
     reach: float = knob(

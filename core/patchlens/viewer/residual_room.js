@@ -13,6 +13,7 @@ const LETTERED = 13; // pixels a frame from which on each is named
 // What P-frames may save instead, behind the same N
 const ECONOMIES = [
   ["few patches and a token", "p=0.85"],
+  ["few, evenly spread, no token", "p=0.85,drop=motion:steps=4,residual=off"],
   ["half the resolution", "p=0,scale=0.5"],
   ["merged tokens", "p=0+tome:r=22"],
 ];
