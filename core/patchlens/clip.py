@@ -39,12 +39,15 @@ class Source:
     drawn_by: str = ""
 
 
+CODEC, FLOW = "codec vectors", "DIS flow"  # where motion comes from
+
+
 @dataclass(frozen=True, eq=False)
 class MotionMap:
     """Motion magnitude per pixel block since the previous sampled frame, and which way it went.
 
-    `values` float32 (T, a, b), in pixels of the upright source; `kind` says where it came from ("codec vectors" or
-    "DIS flow"), `seconds` what it took to get. `flow` float32 (T, a, b, 2): mean way (dx right, dy down), or None.
+    `values` float32 (T, a, b), in pixels of the upright source; `kind` says where it came from (CODEC or FLOW),
+    `seconds` what it took to get. `flow` float32 (T, a, b, 2): mean way (dx right, dy down), or None.
     """
 
     values: Tensor

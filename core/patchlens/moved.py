@@ -9,6 +9,7 @@ import numpy as np
 
 from patchlens import motion
 from patchlens.album import Album
+from patchlens.clip import CODEC, FLOW
 
 
 def vectors_of(context: Any, wanted: bool, window: int | None) -> motion.VectorSum | None:
@@ -27,8 +28,8 @@ def motion_of(
     began = time.perf_counter()
     known = None if vectors is None else vectors.maps(album.scaler.turn, len(display))
     if known is not None and vectors.useful:
-        kind, (lengths, ways) = "codec vectors", known
+        kind, (lengths, ways) = CODEC, known
     else:
-        kind, (lengths, ways) = "DIS flow", motion.flow_maps(display, album.geometry.source_hw)
+        kind, (lengths, ways) = FLOW, motion.flow_maps(display, album.geometry.source_hw)
     facts = {"kind": kind, "seconds": seconds + time.perf_counter() - began}
     return facts, {"motion": lengths, "flow": ways}

@@ -60,7 +60,7 @@ def test_it_opens_where_the_effect_is_plain_and_offers_where_it_fails(dashboard:
     page.wait_for_function(f"{IDLE} && {MODEL}.manifest.report.clip.name === 'cut story'", timeout=LONG)
     page.wait_for_function(f"{found}?.plan === {MODEL}.spec", timeout=LONG)
     fails = leaning()
-    assert min(fails) < -0.5 and sum(x < 0 for x in fails) > len(fails) // 3, "in many frames it takes away"
+    assert min(fails) < -0.5 and sum(fails) / len(fails) < -0.05, "it takes away, and much in some frames"
     assert "A new shot begins at frame" in graph(page, "Cosine to the full run")
 
 

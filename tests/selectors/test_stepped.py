@@ -54,9 +54,20 @@ def test_what_moves_less_than_a_quarter_of_a_patch_counts_as_still_and_is_spread
     noise = torch.rand(SIDE, SIDE, generator=torch.Generator().manual_seed(0)) * patch / 4 * 0.99
     made, _, _ = scored(noise, QUARTERS)
     assert all(chosen(frame, 22) == chosen(torch.from_numpy(spread(SIDE, SIDE)), 22) for frame in made)
-    for paper in (Motion(), ResidualViT()):
-        raw, _, _ = scored(noise, paper)
-        assert chosen(raw[1], 22) == chosen(noise, 22), "without steps every difference counts"
+    raw, _, _ = scored(noise, Motion())
+    assert chosen(raw[1], 22) == chosen(noise, 22), "without steps every difference counts"
+
+
+def test_in_p_frames_flow_below_a_pixel_is_none_and_codec_vectors_count_as_they_are():
+    values = torch.rand(SIDE, SIDE, generator=torch.Generator().manual_seed(3)) * 3
+    flow, _, scores = scored(values, ResidualViT())
+    raw, _, _ = scored(values, Motion())
+    assert torch.equal(flow, torch.where(raw < 1, torch.zeros_like(raw), raw)) and 0 < (flow == 0).sum() < flow.numel()
+    assert scores.unit.endswith("; below 1 none")
+    codec, _, vectors = scored(values, ResidualViT(), "codec vectors")
+    assert torch.equal(codec, raw) and "none" not in vectors.unit
+    steps, _, _ = scored(values, ResidualViT(drop="motion:steps=4"))
+    assert torch.equal(steps, scored(values, QUARTERS)[0])
 
 
 def test_what_moves_comes_first_by_whole_steps():
@@ -97,6 +108,6 @@ def test_p_frames_rank_as_their_strategy_does():
     context = toys.context(model, clip)
     from patchlens.specs import parse_plugin
 
-    for drop in ("motion", "motion:steps=4", "random", "center", "saliency"):
+    for drop in ("motion:steps=4", "random", "center", "saliency"):
         assert torch.equal(ResidualViT(drop=drop).score(model.tokens(clip), context).values,
                            parse_plugin(drop).score(model.tokens(clip), context).values)  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from patchlens.clip import CODEC, FLOW
 from patchlens.keep import Rule, best
 from patchlens.knobs import choice, knob, text
 from patchlens.lazy import torch
@@ -35,7 +36,7 @@ class Motion:
         motion = context.clip.motion or flow(context.clip)
         values = pool(motion, context.clip, tokens)
         facts = {"motion": motion.kind}
-        if motion.kind != "codec vectors":
+        if motion.kind != CODEC:
             facts["note"] = f"Motion is {motion.kind}: computing it takes time (timing_s) that GMACs do not count."
         made = Scores(values, f"pixels moved per sampled frame ({motion.kind})", facts=facts)
         return stepped(made, tokens, context.clip, self.steps) if self.steps else made
@@ -53,7 +54,7 @@ def flow(clip: Clip) -> MotionMap:
 
     begun = time.perf_counter()
     lengths, ways = map(torch.from_numpy, flow_maps(list(clip.display.numpy()), clip.source.size_hw))
-    return MotionMap(lengths, "DIS flow", time.perf_counter() - begun, ways)
+    return MotionMap(lengths, FLOW, time.perf_counter() - begun, ways)
 
 
 def pool(motion: MotionMap, clip: Clip, tokens: Tokens) -> torch.Tensor:

@@ -2,7 +2,9 @@
 
 Which patches a P-frame keeps is the inner selector's business (`drop`); what it is told of its I-frame is the encoder's.
 Source: ResidualViT (arXiv 2509.13255) sec. 3, default N = 2, p = 0.85, most motion first.
-Departures: I-frames forced by shot cuts (`cuts=off` is the paper) and, if asked, by accumulated change (`reach`).
+Departures: I-frames forced by shot cuts (`cuts=off` is the paper) and, if asked, by accumulated change (`reach`). And
+where optical flow stands in for codec vectors, less than a pixel is no motion, as a codec would skip such a block: flow is
+nowhere quite zero, and its errors would choose patches that lie together. Those that do not move tie, and fall by lot.
 """
 
 from __future__ import annotations
@@ -10,11 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from patchlens.clip import FLOW
 from patchlens.interleave import Interleave
 from patchlens.keep import Rule, Strided
 from patchlens.knobs import choice, knob, text
 from patchlens.lazy import torch
 from patchlens.registry import Context, Selector, find, register
+from patchlens.selectors.cues import Motion
 from patchlens.types import Scores, Tokens
 
 if TYPE_CHECKING:
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 
 RESIDUAL = ("auto", "on", "off", "zero")
 TOKEN = frozenset({"residual_token"})
+LEAST = 1.0  # source pixels that optical flow has to tell
 # Strategies that cost nothing beside a clip that was read with motion.
 READY = ("motion", "motion:steps=4", "random", "uniform", "center")
 
@@ -88,7 +93,10 @@ class ResidualViT:
     def _scores(self, tokens: Tokens, context: Context, change: Tensor) -> Scores:
         from patchlens import cuts
 
-        made = self.inner.score(tokens, context)
+        inner = self.inner
+        made = inner.score(tokens, context)
+        if isinstance(inner, Motion) and not inner.steps and made.facts["motion"] == FLOW:
+            made = still(made)
         facts: dict[str, Any] = {**made.facts, "drop": str(self.drop)}
         return replace(made, gmacs=made.gmacs + cuts.gmacs(len(change)), facts=facts, change=change)
 
@@ -104,3 +112,9 @@ class ResidualViT:
         """The schedule; evenly spaced patches where the inner selector spaces them."""
         even = isinstance(self.inner.rule(), Strided)
         return Interleave(self.n, self.p, self.cuts == "on", self.reach, even, self.residual, float(self.scale))
+
+
+def still(made: Scores) -> Scores:
+    """Motion by optical flow, in source pixels, without what is below LEAST."""
+    values = torch.where(made.values < LEAST, torch.zeros_like(made.values), made.values)
+    return replace(made, values=values, unit=f"{made.unit}; below {LEAST:g} none")

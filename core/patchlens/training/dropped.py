@@ -1,4 +1,4 @@
-"""Which patches a P-frame keeps in training: random ones, or, of every other pair, those of a strategy.
+"""Which patches a P-frame keeps in training: random ones, or, of every other pair, those that a selector ranks first.
 
 Source: ResidualViT (arXiv 2509.13255) drops at random in training, whatever ranks patches later; ranking is our extension.
 """
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from patchlens.encoders.encoder import Encoder
 from patchlens.pipeline import RunContext
-from patchlens.selectors.residualvit import ResidualViT
+from patchlens.specs import parse_plugin
 from patchlens.types import Clip
 
 RANDOM = "random"
@@ -18,20 +18,20 @@ TIES = 1e-6  # share of the noise that parts patches of equal value, as in the r
 
 
 class Dropped:
-    """Orders patches of P-frames; a strategy's values are worked out once per pair.
+    """Orders patches of P-frames; a selector's values are worked out once per pair.
 
     Raises KeyError or ValueError for a strategy that is no single selector.
     """
 
     def __init__(self, encoder: Encoder, strategy: str, fps: float) -> None:
         self.encoder, self.fps = encoder, fps
-        self.selector = None if strategy == RANDOM else ResidualViT(drop=strategy)
+        self.selector = None if strategy == RANDOM else parse_plugin(strategy)
         self.known: dict[int, Tensor] = {}
 
     def order(self, numbers: list[int], frames: Tensor, noise: Tensor, epoch: int) -> Tensor:
         """What ranks the patches of each P-frame, float (B, N, tokens), from frames (B, 1+N, H, W, 3) and uniform noise.
 
-        A pair is ranked at random in one epoch and as ResidualViT ranks by that strategy in the next.
+        A pair is ranked at random in one epoch and by the selector in the next.
         """
         if self.selector is None:
             return noise
@@ -42,7 +42,7 @@ class Dropped:
         return order
 
     def values(self, number: int, frames: Tensor) -> Tensor:
-        """The strategy's values for the P-frames of a pair, float (N, tokens)."""
+        """The selector's values for the P-frames of a pair, float (N, tokens)."""
         if number in self.known:
             return self.known[number]
         clip = Clip.from_frames(frames.numpy(), self.fps)
