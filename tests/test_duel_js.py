@@ -150,7 +150,7 @@ def test_zoom_keeps_its_place_and_stays_inside(tmp_path: Any) -> None:
 SPECS = [
     "rlt:tau=0.15",
     "rlt:tau=0.1+random:keep=0.5,per=frame",
-    "oracle:keep=0.3,label=two things a%2Cb%3Dc",
+    "oracle:keep=0.3,label=two things a%2Cb=c",
     "everything",
 ]
 

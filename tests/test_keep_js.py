@@ -281,10 +281,10 @@ SPECS = (
     "random:keep=0.29,per=frame",
     "everything",
     "rlt:tau=0.1+random:keep=0.5",
-    "oracle:keep=0.3,label=two things a%2Cb%3Dc",
+    "oracle:keep=0.3,label=two things a%2Cb=c",
     "oracle:label=what? (1/2)%2B3*%25",
     "residualvit",
-    "residualvit:n=3,p=0.5,drop=attention%3Ablock%3D1,residual=zero,cuts=off,scale=0.5",
+    "residualvit:n=3,p=0.5,drop=attention:block=1,residual=zero,cuts=off,scale=0.5",
     "random:keep=1.0",
 )
 

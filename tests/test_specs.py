@@ -27,10 +27,10 @@ ROUND = [
         patchlens.Oracle(label="a, b + c"),
         "text that holds the grammar's own signs",
     ),
-    ("oracle:keep=0.5,label=50%25 %3A x%3Dy", patchlens.Oracle(label="50% : x=y"), "the other signs"),
+    ("oracle:keep=0.5,label=50%25 : x=y", patchlens.Oracle(label="50% : x=y"), "the other signs"),
     ("oracle:keep=0.5,label=%C3%BCber", patchlens.Oracle(label="über"), "beyond ASCII"),
     (
-        "residualvit:n=3,p=0.5,drop=attention%3Ablock%3D2,reach=0",
+        "residualvit:n=3,p=0.5,drop=attention:block=2,reach=0",
         patchlens.ResidualViT(3, 0.5, "attention:block=2"),
         "a plan inside a plan",
     ),

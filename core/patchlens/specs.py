@@ -1,7 +1,7 @@
 """Requests and the one grammar that says a plan everywhere: `rlt:tau=0.1+random:keep=0.5`.
 
 CLI, dashboard, notebooks, share links and cache keys all use it. A plan is selectors joined by `+`; each chooses among
-the tokens that the one before it left. Values that hold one of `,+:=%` are percent-encoded.
+the tokens that the one before it left. Values that hold one of `,+%` are percent-encoded.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _write(value: Any) -> str:
     """A value so that `parse_plugin` reads the same one back."""
     if not isinstance(value, str):
         return repr(value).removesuffix(".0")
-    return quote(value, safe=" /()'!?" if value == value.strip() else "")
+    return quote(value, safe=" /()'!?:=" if value == value.strip() else "")
 
 
 def parse_plugin(spec: str, kind: str = "selector") -> Any:

@@ -137,6 +137,8 @@ function written(knob, value) {
     .replace(/%20/g, " ")
     .replace(/%2F/g, "/")
     .replace(/%3F/g, "?")
+    .replace(/%3A/g, ":")
+    .replace(/%3D/g, "=")
     .replace(/\*/g, "%2A");
 }
 
