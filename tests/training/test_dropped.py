@@ -43,15 +43,25 @@ def test_every_other_pair_by_the_selector_and_the_next_time_the_other_ones(encod
 
 
 def test_motion_ranks_as_it_does_in_a_run(encoder: Encoder) -> None:
-    """In training as behind the plan: in steps of a quarter of a patch, and at rest evenly spread."""
-    dropped, seen = Dropped(encoder, "motion", 3.0), frames(encoder)
+    """In steps of a quarter of a patch, and at rest evenly spread: as behind the plan."""
+    dropped, seen = Dropped(encoder, "motion:steps=4", 3.0), frames(encoder)
     clip = Clip.from_frames(seen[0].numpy(), 3.0)
-    trace = patchlens.run(clip, encoder=encoder, selector="residualvit:n=2,p=0.85,cuts=off,residual=off", cache=False)
-    kept = trace.keep.mask.view(3, -1)[1:]
+    plan = "residualvit:n=2,p=0.85,drop=motion:steps=4,cuts=off,residual=off"
+    kept = patchlens.run(clip, encoder=encoder, selector=plan, cache=False).keep.mask.view(3, -1)[1:]
     found = dropped.order([1], seen[:1], torch.rand(1, 2, encoder.config.tokens), 0)[0].topk(22, -1).indices
     assert all(set(a.tolist()) == set(b.nonzero()[:, 0].tolist()) for a, b in zip(found, kept, strict=True))
     moved, rests = (dropped.values(number, seen[place]) for number, place in ((2, 0), (3, 1)))
     assert not torch.equal(moved, rests) and torch.equal(rests[0], rests[1])
+
+
+def test_motion_counts_all_of_the_flow_which_in_a_run_begins_at_a_pixel(encoder: Encoder) -> None:
+    seen = frames(encoder)
+    values = Dropped(encoder, "motion", 3.0).values(0, seen[0])
+    clip = Clip.from_frames(seen[0].numpy(), 3.0)
+    trace = patchlens.run(clip, encoder=encoder, selector="residualvit:n=2,p=0.85,cuts=off,residual=off", cache=False)
+    run = trace.scores.values.view(3, -1)[1:]
+    assert ((values > 0) & (values < 1)).any(), "around what moves flow is small, not zero"
+    torch.testing.assert_close(run, torch.where(values < 1, torch.zeros_like(values), values))
 
 
 def test_a_strategy_that_is_none_is_refused(encoder: Encoder) -> None:
